@@ -1,0 +1,498 @@
+//! The envelope in which everything crosses the log.
+//!
+//! Small, binary-safe and versioned. The head of a [`Notify`] is enough for the delivery state machine;
+//! its payload stays opaque until a gateway shows it.
+//!
+//! ```text
+//! record  = version(1 byte = 1) kind(1 byte) body
+//! notify  = text(id) text(user) varint(accepted_at) varint(expires_at) payload(the rest)
+//! report  = node(8 bytes) varint(number) varint(at) { entry }
+//! status  = text(key) varint(version) value(the rest)
+//! text    = length(1 byte) bytes
+//! varint  = LEB128, at most 10 bytes
+//! optional offset = varint(offset + 1), 0 for none
+//! ```
+
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+
+use crate::ids::{BrowserId, IdError, NodeId, NotificationId, Offset, UnixMillis, UserId};
+
+const VERSION: u8 = 1;
+const KIND_NOTIFY: u8 = 1;
+const KIND_REPORT: u8 = 2;
+const KIND_STATUS: u8 = 3;
+
+const ENTRY_OPENED: u8 = 1;
+const ENTRY_CLOSED: u8 = 2;
+const ENTRY_CONFIRMED: u8 = 3;
+const ENTRY_STALLED: u8 = 4;
+const ENTRY_BEAT: u8 = 5;
+const ENTRY_ROUND: u8 = 6;
+const ENTRY_LEAVE: u8 = 7;
+
+/// Longest [`Status`] key and value, in bytes.
+pub const STATUS_KEY_BYTES_MAX: usize = 64;
+/// See [`STATUS_KEY_BYTES_MAX`].
+pub const STATUS_VALUE_BYTES_MAX: usize = 1024;
+
+/// One element of a shard's log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Record {
+    /// A notification, appended by ingest (or by a gateway for a tab's test).
+    Notify(Notify),
+    /// What a gateway tells the others.
+    Report(Report),
+    /// A last value for every session.
+    Status(Status),
+}
+
+/// A notification for one user.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Notify {
+    /// The same id twice for one user is the same notification.
+    pub id: NotificationId,
+    /// Who receives.
+    pub user: UserId,
+    /// When it was accepted, by the clock of who accepted it; for measuring only.
+    pub accepted_at: UnixMillis,
+    /// When it is no longer worth showing.
+    pub expires_at: UnixMillis,
+    /// The checked notification as JSON ([`crate::notification::Notification`]).
+    pub payload: Bytes,
+}
+
+/// What one node tells of its sessions of one shard. Soft: lost ones are made good by later ones.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Report {
+    /// Who tells.
+    pub node: NodeId,
+    /// Rises with each report of the node for the shard.
+    pub number: u64,
+    /// The node's clock.
+    pub at: UnixMillis,
+    /// What happened, in this order.
+    pub entries: Vec<Entry>,
+}
+
+/// One line of a report. `session` is the node's own number of the tab.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Entry {
+    /// The session is connected and wants notifications; complete, so that it may be told again.
+    Opened(Opened),
+    /// The session's connection has ended.
+    Closed {
+        /// Which session.
+        session: u64,
+    },
+    /// The session has proved that it has everything up to `upto`.
+    Confirmed {
+        /// Which session.
+        session: u64,
+        /// The last offset that it has.
+        upto: Offset,
+    },
+    /// The session does not answer.
+    Stalled {
+        /// Which session.
+        session: u64,
+    },
+    /// The node is alive and has read back its previous heartbeat.
+    Beat {
+        /// Rises with each heartbeat.
+        number: u64,
+    },
+    /// Every open session has been named since the previous round.
+    Round,
+    /// The node has ended its last session and goes.
+    Leave,
+}
+
+/// See [`Entry::Opened`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Opened {
+    /// Which session.
+    pub session: u64,
+    /// Whose tab it is.
+    pub user: UserId,
+    /// Which browser.
+    pub browser: BrowserId,
+    /// Offset of its first announcement; none when this is the first.
+    pub since: Option<Offset>,
+    /// What the browser is known to have; none where nothing is known.
+    pub cursor: Option<Offset>,
+    /// What the node had applied when it greeted the tab; none when nothing.
+    pub from: Option<Offset>,
+    /// The session does not answer at present.
+    pub stalled: bool,
+}
+
+/// A last value for every session, such as openITCOCKPIT's export status.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Status {
+    /// What it is about.
+    pub key: String,
+    /// A value with a lower version than the last one is ignored.
+    pub version: u64,
+    /// JSON.
+    pub value: Bytes,
+}
+
+/// Why bytes are not a record.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DecodeError {
+    /// It ends too early.
+    #[error("cut off in {0}")]
+    Short(&'static str),
+    /// A later version wrote it.
+    #[error("unknown version {0}")]
+    Version(u8),
+    /// A later version wrote it.
+    #[error("unknown kind {0}")]
+    Kind(u8),
+    /// A field breaks its limit.
+    #[error("{field} {error}")]
+    Id {
+        /// Which field.
+        field: &'static str,
+        /// What is wrong.
+        error: IdError,
+    },
+    /// A field is not what it must be.
+    #[error("bad {0}")]
+    Field(&'static str),
+}
+
+// === impl Record ===
+
+impl Record {
+    /// The bytes that cross the log.
+    #[must_use]
+    pub fn encode(&self) -> Bytes {
+        let mut out = BytesMut::with_capacity(self.size_hint());
+        out.put_u8(VERSION);
+        match self {
+            Self::Notify(notify) => notify.encode(&mut out),
+            Self::Report(report) => report.encode(&mut out),
+            Self::Status(status) => status.encode(&mut out),
+        }
+        out.freeze()
+    }
+
+    /// Reads what [`Record::encode`] wrote; payloads share the memory of `bytes`.
+    pub fn decode(mut bytes: Bytes) -> Result<Self, DecodeError> {
+        let version = u8_of(&mut bytes, "version")?;
+        if version != VERSION {
+            return Err(DecodeError::Version(version));
+        }
+        match u8_of(&mut bytes, "kind")? {
+            KIND_NOTIFY => Notify::decode(bytes).map(Self::Notify),
+            KIND_REPORT => Report::decode(bytes).map(Self::Report),
+            KIND_STATUS => Status::decode(bytes).map(Self::Status),
+            kind => Err(DecodeError::Kind(kind)),
+        }
+    }
+
+    fn size_hint(&self) -> usize {
+        match self {
+            Self::Notify(n) => 16 + n.id.as_str().len() + n.user.as_str().len() + n.payload.len(),
+            Self::Report(r) => 32 + 96 * r.entries.len(),
+            Self::Status(s) => 16 + s.key.len() + s.value.len(),
+        }
+    }
+}
+
+// === impl Notify ===
+
+impl Notify {
+    fn encode(&self, out: &mut BytesMut) {
+        out.put_u8(KIND_NOTIFY);
+        put_text(out, self.id.as_str());
+        put_text(out, self.user.as_str());
+        put_varint(out, self.accepted_at.0);
+        put_varint(out, self.expires_at.0);
+        out.put_slice(&self.payload);
+    }
+
+    fn decode(mut bytes: Bytes) -> Result<Self, DecodeError> {
+        Ok(Self {
+            id: id_of(&mut bytes, "id", NotificationId::try_new)?,
+            user: id_of(&mut bytes, "user", UserId::try_new)?,
+            accepted_at: UnixMillis(varint_of(&mut bytes, "accepted_at")?),
+            expires_at: UnixMillis(varint_of(&mut bytes, "expires_at")?),
+            payload: bytes,
+        })
+    }
+}
+
+// === impl Report ===
+
+impl Report {
+    fn encode(&self, out: &mut BytesMut) {
+        out.put_u8(KIND_REPORT);
+        out.put_u64(self.node.0);
+        put_varint(out, self.number);
+        put_varint(out, self.at.0);
+        for entry in &self.entries {
+            entry.encode(out);
+        }
+    }
+
+    fn decode(mut bytes: Bytes) -> Result<Self, DecodeError> {
+        if bytes.len() < 8 {
+            return Err(DecodeError::Short("node"));
+        }
+        let node = NodeId(bytes.get_u64());
+        let number = varint_of(&mut bytes, "number")?;
+        let at = UnixMillis(varint_of(&mut bytes, "at")?);
+        let mut entries = Vec::new();
+        while bytes.has_remaining() {
+            entries.push(Entry::decode(&mut bytes)?);
+        }
+        Ok(Self { node, number, at, entries })
+    }
+}
+
+// === impl Entry ===
+
+impl Entry {
+    fn encode(&self, out: &mut BytesMut) {
+        match self {
+            Self::Opened(opened) => {
+                out.put_u8(ENTRY_OPENED);
+                put_varint(out, opened.session);
+                put_text(out, opened.user.as_str());
+                put_text(out, opened.browser.as_str());
+                put_optional(out, opened.since);
+                put_optional(out, opened.cursor);
+                put_optional(out, opened.from);
+                out.put_u8(u8::from(opened.stalled));
+            }
+            Self::Closed { session } => put_numbered(out, ENTRY_CLOSED, *session),
+            Self::Confirmed { session, upto } => {
+                put_numbered(out, ENTRY_CONFIRMED, *session);
+                put_varint(out, upto.0);
+            }
+            Self::Stalled { session } => put_numbered(out, ENTRY_STALLED, *session),
+            Self::Beat { number } => put_numbered(out, ENTRY_BEAT, *number),
+            Self::Round => out.put_u8(ENTRY_ROUND),
+            Self::Leave => out.put_u8(ENTRY_LEAVE),
+        }
+    }
+
+    fn decode(bytes: &mut Bytes) -> Result<Self, DecodeError> {
+        Ok(match u8_of(bytes, "entry")? {
+            ENTRY_OPENED => Self::Opened(Opened {
+                session: varint_of(bytes, "session")?,
+                user: id_of(bytes, "user", UserId::try_new)?,
+                browser: id_of(bytes, "browser", BrowserId::try_new)?,
+                since: optional_of(bytes, "since")?,
+                cursor: optional_of(bytes, "cursor")?,
+                from: optional_of(bytes, "from")?,
+                stalled: match u8_of(bytes, "stalled")? {
+                    0 => false,
+                    1 => true,
+                    _ => return Err(DecodeError::Field("stalled")),
+                },
+            }),
+            ENTRY_CLOSED => Self::Closed { session: varint_of(bytes, "session")? },
+            ENTRY_CONFIRMED => {
+                Self::Confirmed { session: varint_of(bytes, "session")?, upto: Offset(varint_of(bytes, "upto")?) }
+            }
+            ENTRY_STALLED => Self::Stalled { session: varint_of(bytes, "session")? },
+            ENTRY_BEAT => Self::Beat { number: varint_of(bytes, "beat")? },
+            ENTRY_ROUND => Self::Round,
+            ENTRY_LEAVE => Self::Leave,
+            _ => return Err(DecodeError::Field("entry")),
+        })
+    }
+}
+
+// === impl Status ===
+
+impl Status {
+    fn encode(&self, out: &mut BytesMut) {
+        out.put_u8(KIND_STATUS);
+        put_text(out, &self.key);
+        put_varint(out, self.version);
+        out.put_slice(&self.value);
+    }
+
+    fn decode(mut bytes: Bytes) -> Result<Self, DecodeError> {
+        let key = text_of(&mut bytes, "key")?;
+        if key.is_empty() || key.len() > STATUS_KEY_BYTES_MAX {
+            return Err(DecodeError::Field("key"));
+        }
+        let version = varint_of(&mut bytes, "version")?;
+        if bytes.len() > STATUS_VALUE_BYTES_MAX {
+            return Err(DecodeError::Field("value"));
+        }
+        Ok(Self { key, version, value: bytes })
+    }
+}
+
+fn put_numbered(out: &mut BytesMut, kind: u8, number: u64) {
+    out.put_u8(kind);
+    put_varint(out, number);
+}
+
+fn put_varint(out: &mut BytesMut, mut value: u64) {
+    while value >= 0x80 {
+        out.put_u8((value as u8) | 0x80);
+        value >>= 7;
+    }
+    out.put_u8(value as u8);
+}
+
+fn put_optional(out: &mut BytesMut, offset: Option<Offset>) {
+    put_varint(out, offset.map_or(0, |o| o.0.saturating_add(1)));
+}
+
+/// Texts here are ids and keys, which have limits far below 256 bytes.
+fn put_text(out: &mut BytesMut, text: &str) {
+    let length = text.len().min(usize::from(u8::MAX));
+    out.put_u8(length as u8);
+    out.put_slice(&text.as_bytes()[..length]);
+}
+
+fn u8_of(bytes: &mut Bytes, field: &'static str) -> Result<u8, DecodeError> {
+    if bytes.has_remaining() { Ok(bytes.get_u8()) } else { Err(DecodeError::Short(field)) }
+}
+
+fn varint_of(bytes: &mut Bytes, field: &'static str) -> Result<u64, DecodeError> {
+    let mut value = 0u64;
+    for shift in (0..64).step_by(7) {
+        let byte = u8_of(bytes, field)?;
+        let part = u64::from(byte & 0x7f);
+        if shift == 63 && part > 1 {
+            return Err(DecodeError::Field(field));
+        }
+        value |= part << shift;
+        if byte & 0x80 == 0 {
+            return Ok(value);
+        }
+    }
+    Err(DecodeError::Field(field))
+}
+
+fn optional_of(bytes: &mut Bytes, field: &'static str) -> Result<Option<Offset>, DecodeError> {
+    Ok(varint_of(bytes, field)?.checked_sub(1).map(Offset))
+}
+
+fn slice_of<'a>(bytes: &'a Bytes, field: &'static str) -> Result<&'a [u8], DecodeError> {
+    let length = usize::from(*bytes.first().ok_or(DecodeError::Short(field))?);
+    bytes.get(1..=length).ok_or(DecodeError::Short(field))
+}
+
+fn id_of<T>(
+    bytes: &mut Bytes,
+    field: &'static str,
+    make: impl FnOnce(&str) -> Result<T, IdError>,
+) -> Result<T, DecodeError> {
+    let slice = slice_of(bytes, field)?;
+    let length = slice.len();
+    let text = std::str::from_utf8(slice).map_err(|_| DecodeError::Field(field))?;
+    let id = make(text).map_err(|error| DecodeError::Id { field, error })?;
+    bytes.advance(1 + length);
+    Ok(id)
+}
+
+fn text_of(bytes: &mut Bytes, field: &'static str) -> Result<String, DecodeError> {
+    let slice = slice_of(bytes, field)?;
+    let length = slice.len();
+    let text = std::str::from_utf8(slice).map_err(|_| DecodeError::Field(field))?.to_owned();
+    bytes.advance(1 + length);
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn id_text() -> impl Strategy<Value = String> {
+        "[!-~]{1,64}"
+    }
+
+    fn offset() -> impl Strategy<Value = Offset> {
+        (0..u64::MAX).prop_map(Offset)
+    }
+
+    fn opened() -> impl Strategy<Value = Opened> {
+        let ids = (any::<u64>(), id_text(), id_text());
+        let place = || proptest::option::of(offset());
+        let places = (place(), place(), place(), any::<bool>());
+        (ids, places).prop_map(|((session, user, browser), (since, cursor, from, stalled))| Opened {
+            session,
+            user: UserId::try_new(&user).unwrap(),
+            browser: BrowserId::try_new(&browser).unwrap(),
+            since,
+            cursor,
+            from,
+            stalled,
+        })
+    }
+
+    fn entry() -> impl Strategy<Value = Entry> {
+        prop_oneof![
+            opened().prop_map(Entry::Opened),
+            any::<u64>().prop_map(|session| Entry::Closed { session }),
+            (any::<u64>(), offset()).prop_map(|(session, upto)| Entry::Confirmed { session, upto }),
+            any::<u64>().prop_map(|session| Entry::Stalled { session }),
+            any::<u64>().prop_map(|number| Entry::Beat { number }),
+            Just(Entry::Round),
+            Just(Entry::Leave),
+        ]
+    }
+
+    fn record() -> impl Strategy<Value = Record> {
+        let bytes = proptest::collection::vec(any::<u8>(), 0..300).prop_map(Bytes::from);
+        prop_oneof![
+            (id_text(), id_text(), any::<[u64; 2]>(), bytes.clone()).prop_map(
+                |(id, user, at, payload)| Record::Notify(Notify {
+                    id: NotificationId::try_new(&id).unwrap(),
+                    user: UserId::try_new(&user).unwrap(),
+                    accepted_at: UnixMillis(at[0]),
+                    expires_at: UnixMillis(at[1]),
+                    payload,
+                })
+            ),
+            (any::<u64>(), any::<u64>(), any::<u64>(), proptest::collection::vec(entry(), 0..20)).prop_map(
+                |(node, number, at, entries)| Record::Report(Report {
+                    node: NodeId(node),
+                    number,
+                    at: UnixMillis(at),
+                    entries
+                })
+            ),
+            ("[a-z]{1,64}", any::<u64>(), bytes).prop_map(|(key, version, value)| Record::Status(Status {
+                key,
+                version,
+                value
+            })),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn what_was_written_is_read(record in record()) {
+            prop_assert_eq!(Record::decode(record.encode()).unwrap(), record);
+        }
+
+        #[test]
+        fn any_cut_is_refused_or_shorter(record in record(), cut in any::<proptest::sample::Index>()) {
+            let bytes = record.encode();
+            let cut = bytes.slice(..cut.index(bytes.len()));
+            if let Ok(other) = Record::decode(cut) {
+                prop_assert_ne!(other, record);
+            }
+        }
+
+        #[test]
+        fn any_bytes_are_refused_or_stable(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            if let Ok(record) = Record::decode(Bytes::from(bytes)) {
+                prop_assert_eq!(Record::decode(record.encode()).unwrap(), record);
+            }
+        }
+    }
+}
