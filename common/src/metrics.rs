@@ -1,0 +1,252 @@
+//! The catalogue: every metric that Bellwire has, with its help, its unit and its closed labels.
+//!
+//! The macros of the crate `metrics` are forbidden elsewhere (clippy.toml): a metric that is not listed here
+//! does not exist. Each part calls [`Counter::zero`] at its start for all its label values, so that a rate
+//! is right from the first event on.
+
+/// What [`Counter::with`] and its like return, for those who keep it.
+pub use metrics::{Counter as CounterSeries, Gauge as GaugeSeries, Histogram as HistogramSeries};
+use metrics::{Key, KeyName, Label, Level, Metadata};
+use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
+
+/// One series of a metric, for who counts often.
+pub mod handles {
+    pub use metrics::{Counter, Gauge, Histogram};
+}
+
+/// A label with all the values that it may have.
+#[derive(Debug)]
+pub struct LabelSet {
+    /// Name of the label.
+    pub name: &'static str,
+    /// Every value; empty only for the labels of `build_info`.
+    pub values: &'static [&'static str],
+}
+
+/// What the catalogue says of a metric.
+#[derive(Debug)]
+pub struct Description {
+    /// Full name, with unit and `_total`.
+    pub name: &'static str,
+    /// One sentence for `# HELP`.
+    pub help: &'static str,
+    /// Its labels, in the order in which values are given.
+    pub labels: &'static [LabelSet],
+}
+
+/// A count that only grows.
+#[derive(Debug)]
+pub struct Counter(pub Description);
+
+/// A value that rises and falls.
+#[derive(Debug)]
+pub struct Gauge(pub Description);
+
+/// A distribution, with the upper bounds of its buckets.
+#[derive(Debug)]
+pub struct Histogram(pub Description, pub &'static [f64]);
+
+const PROTOCOL: LabelSet = LabelSet { name: "protocol", values: &["v1", "v2", "native", "events"] };
+
+/// From half a millisecond, where a local delivery lies, to the 30 s after which an engine gives up.
+const LATENCY_BUCKETS: &[f64] =
+    &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
+
+macro_rules! catalogue {
+    ($( $(#[$doc:meta])* $kind:ident $ident:ident = $name:literal, $help:literal, [$($label:expr),*] $(, $buckets:expr)?; )*) => {
+        $(
+            #[doc = $help]
+            pub static $ident: $kind = $kind(
+                Description { name: $name, help: $help, labels: &[$($label),*] } $(, $buckets)?
+            );
+        )*
+
+        /// Every metric: its kind, what it is, and its buckets if it is a histogram.
+        #[must_use]
+        pub fn all() -> Vec<(&'static str, &'static Description, &'static [f64])> {
+            vec![$( (stringify!($kind), &$ident.0, catalogue!(@buckets $($buckets)?)) ),*]
+        }
+    };
+    (@buckets) => { &[] };
+    (@buckets $buckets:expr) => { $buckets };
+}
+
+catalogue! {
+    Gauge BUILD_INFO = "bellwire_build_info", "Always 1; says which build runs in which role.",
+        [LabelSet { name: "version", values: &[] }, LabelSet { name: "revision", values: &[] }, LabelSet { name: "role", values: &["standalone", "gateway", "ingest"] }];
+
+    // ingest
+    Counter INGEST_NOTIFICATIONS = "bellwire_ingest_notifications_total", "Notifications that ingest was given, by what became of them.",
+        [LabelSet { name: "result", values: &["accepted", "stale", "invalid", "unavailable"] }];
+    Counter INGEST_REQUESTS_REFUSED = "bellwire_ingest_requests_refused_total", "Requests that ingest refused as a whole, by reason.",
+        [LabelSet { name: "reason", values: &["method", "token", "peer", "forwarded", "media_type", "overloaded", "body_too_large", "timeout", "incomplete", "json", "batch_too_large"] }];
+    Histogram INGEST_APPEND_SECONDS = "bellwire_ingest_append_seconds", "From the checked request to the confirmed append.", [], LATENCY_BUCKETS;
+
+    // gateway
+    Gauge GATEWAY_SESSIONS = "bellwire_gateway_sessions", "Open sessions (tabs) of this node.", [PROTOCOL];
+    Counter GATEWAY_SESSIONS_OPENED = "bellwire_gateway_sessions_opened_total", "Sessions that were opened.", [PROTOCOL];
+    Counter GATEWAY_SESSIONS_CLOSED = "bellwire_gateway_sessions_closed_total", "Sessions that ended, by who ended them and why.",
+        [PROTOCOL,
+         LabelSet { name: "initiator", values: &["client", "network", "server"] },
+         LabelSet { name: "reason", values: &["closed", "eof", "read_error", "write_error", "pong_timeout", "write_timeout", "bad_key", "bad_message",
+            "too_large", "binary", "no_identity", "hello_timeout", "silent", "drain", "shutdown"] }];
+    Counter GATEWAY_HANDSHAKES_REFUSED = "bellwire_gateway_handshakes_refused_total", "Connections that were refused before they became sessions, by reason.",
+        [LabelSet { name: "reason", values: &["key", "identity", "subprotocol", "not_websocket", "not_ready", "draining", "head_timeout"] }];
+    Counter GATEWAY_NOTIFICATIONS_DELIVERED = "bellwire_gateway_notifications_delivered_total", "Notifications that a browser of their user has confirmed; counted once in the cluster.", [];
+    Counter GATEWAY_NOTIFICATIONS_DROPPED = "bellwire_gateway_notifications_dropped_total", "Notifications that no browser of their user confirmed, by reason; counted once in the cluster.",
+        [LabelSet { name: "reason", values: &["expired", "user_bound", "shard_bound"] }];
+    Counter GATEWAY_NOTIFICATIONS_DUPLICATE = "bellwire_gateway_notifications_duplicate_total", "Notifications whose id was known already; counted once in the cluster.", [];
+    Counter GATEWAY_FRAMES_SENT = "bellwire_gateway_frames_sent_total", "Notification frames written to tabs of this node.", [PROTOCOL];
+    Counter GATEWAY_FRAMES_UNREADABLE = "bellwire_gateway_frames_unreadable_total", "Notifications that a tab was not shown because this version cannot read them.", [PROTOCOL];
+    Histogram GATEWAY_READ_SECONDS = "bellwire_gateway_read_seconds", "From the acceptance by ingest to the reading by this node (two machines' clocks).", [], LATENCY_BUCKETS;
+    Histogram GATEWAY_WRITE_SECONDS = "bellwire_gateway_write_seconds", "From the reading of a notification to its frame written to a tab that was waiting.", [], LATENCY_BUCKETS;
+    Histogram GATEWAY_CONFIRM_SECONDS = "bellwire_gateway_confirm_seconds", "From the write to the proof: link is the browser's pong, page is the page's own answer.",
+        [LabelSet { name: "proof", values: &["link", "page"] }], LATENCY_BUCKETS;
+    Counter GATEWAY_TESTS = "bellwire_gateway_tests_total", "Test notifications asked for by tabs, by what became of them.",
+        [LabelSet { name: "result", values: &["sent", "limited", "unavailable"] }];
+    Gauge GATEWAY_LOG_LAG_RECORDS = "bellwire_gateway_log_lag_records", "Records that were read from the log and are not yet applied.", [];
+    Gauge GATEWAY_NODES = "bellwire_gateway_nodes", "Living gateways, as this node sees them.", [];
+    Counter GATEWAY_REPORTS = "bellwire_gateway_reports_total", "Reports that this node appended, by result.",
+        [LabelSet { name: "result", values: &["written", "failed"] }];
+
+    // http
+    Counter HTTP_ACCEPT_ERRORS = "bellwire_http_accept_errors_total", "Failures to accept a connection, such as running out of file descriptors.", [];
+
+    // process: the names that all Prometheus clients use
+    Gauge PROCESS_RESIDENT_MEMORY_BYTES = "process_resident_memory_bytes", "Resident memory of the process.", [];
+    Gauge PROCESS_VIRTUAL_MEMORY_BYTES = "process_virtual_memory_bytes", "Virtual memory of the process.", [];
+    Gauge PROCESS_OPEN_FDS = "process_open_fds", "Open file descriptors of the process.", [];
+    Gauge PROCESS_MAX_FDS = "process_max_fds", "Most file descriptors that the process may open.", [];
+    Gauge PROCESS_START_TIME_SECONDS = "process_start_time_seconds", "When the process began, in seconds since 1970.", [];
+    Counter PROCESS_CPU_SECONDS = "process_cpu_seconds_total", "Processor time that the process took, in whole seconds.", [];
+
+    // log
+    Counter LOG_APPENDS = "bellwire_log_appends_total", "Records appended, by result.",
+        [LabelSet { name: "result", values: &["confirmed", "unavailable", "unknown", "overloaded", "too_large"] }];
+    Counter LOG_RECONNECTS = "bellwire_log_reconnects_total", "Connections to the log that were lost and made anew.",
+        [LabelSet { name: "side", values: &["append", "read"] }];
+    Counter LOG_RECORDS_UNREADABLE = "bellwire_log_records_unreadable_total", "Records that this version cannot decode; they were skipped.", [];
+}
+
+/// Installs the process's recorder and describes every metric. The handle renders what `/metrics` shows.
+pub fn install() -> Result<PrometheusHandle, BuildError> {
+    let mut builder = PrometheusBuilder::new();
+    for (_, description, buckets) in all() {
+        if !buckets.is_empty() {
+            builder = builder.set_buckets_for_metric(Matcher::Full(description.name.to_owned()), buckets)?;
+        }
+    }
+    let recorder = builder.build_recorder();
+    let handle = recorder.handle();
+    metrics::set_global_recorder(recorder)?;
+    for (kind, description, _) in all() {
+        metrics::with_recorder(|recorder| {
+            let name = KeyName::from_const_str(description.name);
+            match kind {
+                "Counter" => recorder.describe_counter(name, None, description.help.into()),
+                "Gauge" => recorder.describe_gauge(name, None, description.help.into()),
+                _ => recorder.describe_histogram(name, None, description.help.into()),
+            }
+        });
+    }
+    Ok(handle)
+}
+
+const METADATA: Metadata<'static> = Metadata::new("bellwire", Level::INFO, None);
+
+impl Description {
+    fn key(&self, values: &[&str]) -> Key {
+        debug_assert_eq!(self.labels.len(), values.len(), "{}", self.name);
+        let labels: Vec<Label> =
+            self.labels.iter().zip(values).map(|(label, value)| Label::new(label.name, (*value).to_owned())).collect();
+        Key::from_parts(self.name, labels)
+    }
+}
+
+impl Counter {
+    /// The series with these label values, in the catalogue's order. Keep it where it is used often.
+    pub fn with(&self, values: &[&str]) -> metrics::Counter {
+        metrics::with_recorder(|recorder| recorder.register_counter(&self.0.key(values), &METADATA))
+    }
+
+    /// Counts one.
+    pub fn count(&self, values: &[&str]) {
+        self.with(values).increment(1);
+    }
+
+    /// Makes every series of the catalogue's label values exist at zero.
+    pub fn zero(&self) {
+        for values in combinations(self.0.labels) {
+            self.with(&values).increment(0);
+        }
+    }
+}
+
+impl Gauge {
+    /// The series with these label values, in the catalogue's order. Keep it where it is used often.
+    pub fn with(&self, values: &[&str]) -> metrics::Gauge {
+        metrics::with_recorder(|recorder| recorder.register_gauge(&self.0.key(values), &METADATA))
+    }
+
+    /// Makes every series of the catalogue's label values exist at zero.
+    pub fn zero(&self) {
+        for values in combinations(self.0.labels) {
+            self.with(&values).set(0.0);
+        }
+    }
+}
+
+impl Histogram {
+    /// The series with these label values, in the catalogue's order. Keep it where it is used often.
+    pub fn with(&self, values: &[&str]) -> metrics::Histogram {
+        metrics::with_recorder(|recorder| recorder.register_histogram(&self.0.key(values), &METADATA))
+    }
+}
+
+fn combinations(labels: &[LabelSet]) -> Vec<Vec<&'static str>> {
+    labels.iter().fold(vec![Vec::new()], |rows, label| {
+        rows.iter()
+            .flat_map(|row| label.values.iter().map(|value| row.iter().copied().chain([*value]).collect()))
+            .collect()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Names that are not ours to choose.
+    const STANDARD: &[&str] = &[
+        "process_resident_memory_bytes",
+        "process_virtual_memory_bytes",
+        "process_open_fds",
+        "process_max_fds",
+        "process_start_time_seconds",
+        "process_cpu_seconds_total",
+    ];
+
+    #[test]
+    fn names_follow_the_rule() {
+        for (kind, description, buckets) in all() {
+            let ours = description.name.starts_with("bellwire_") || STANDARD.contains(&description.name);
+            assert!(ours, "{}", description.name);
+            assert_eq!(kind == "Counter", description.name.ends_with("_total"), "{}", description.name);
+            assert_eq!(kind == "Histogram", !buckets.is_empty(), "{}", description.name);
+            assert!(description.help.ends_with('.'), "{}", description.name);
+        }
+    }
+
+    #[test]
+    fn names_are_unique() {
+        let mut names: Vec<_> = all().iter().map(|(_, d, _)| d.name).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), all().len());
+    }
+
+    #[test]
+    fn every_combination_exists() {
+        assert_eq!(combinations(&[]), vec![Vec::<&str>::new()]);
+        assert_eq!(combinations(GATEWAY_SESSIONS_CLOSED.0.labels).len(), 4 * 3 * 15);
+    }
+}
