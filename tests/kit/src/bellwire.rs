@@ -1,0 +1,165 @@
+//! A node of Bellwire: its own ports, its own environment, ready before it is handed out.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::ExitStatus;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use tempfile::TempDir;
+use tokio::process::Command;
+
+use crate::process::{Process, Signal};
+use crate::{eventually, http, ports, process};
+
+/// The shared key of every node that the kit starts.
+pub const KEY: &str = "a-key-for-tests-of-160-hexadecimal-characters-at-most";
+
+/// A start reads the log back first; the machine may be building something else.
+const START_DEADLINE: Duration = Duration::from_secs(60);
+const END_DEADLINE: Duration = Duration::from_secs(60);
+
+/// How a node is to be started.
+#[derive(Debug, Clone, Default)]
+pub struct Setup {
+    args: Vec<String>,
+    env: Vec<(String, String)>,
+}
+
+/// A running (or killed) node. Dropping it kills it.
+#[derive(Debug)]
+pub struct Bellwire {
+    setup: Setup,
+    home: TempDir,
+    process: Process,
+    /// Where ingest and tabs connect.
+    pub listen: SocketAddr,
+    /// Where metrics and probes are.
+    pub admin: SocketAddr,
+}
+
+// === impl Setup ===
+
+impl Setup {
+    /// `bellwire ROLE` on a log, with the shared key [`KEY`] where tabs come. Secrets go through the environment.
+    #[must_use]
+    pub fn new(role: &str, log: &str) -> Self {
+        let setup = Self::default().arg(role).env("BELLWIRE_LOG", log);
+        if role == "ingest" { setup } else { setup.env("BELLWIRE_SHARED_KEY", KEY) }
+    }
+
+    /// One more argument.
+    #[must_use]
+    pub fn arg(mut self, arg: impl Into<String>) -> Self {
+        self.args.push(arg.into());
+        self
+    }
+
+    /// One more environment variable.
+    #[must_use]
+    pub fn env(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.env.push((name.to_owned(), value.into()));
+        self
+    }
+
+    /// Starts it on free ports and waits until it is ready.
+    pub async fn start(self) -> Result<Bellwire> {
+        let (listen, admin) = (ports::free(), ports::free());
+        let home = tempfile::Builder::new().prefix("bellwire-home-").tempdir()?;
+        let process = self.spawn(home.path(), listen, admin)?;
+        let mut node = Bellwire { setup: self, home, process, listen, admin };
+        node.wait_ready().await?;
+        Ok(node)
+    }
+
+    fn spawn(&self, home: &Path, listen: SocketAddr, admin: SocketAddr) -> Result<Process> {
+        let mut command = Command::new(process::binary("bellwire"));
+        // Nothing of the caller's environment may change what is tested.
+        command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default()).env("HOME", home);
+        command.args(&self.args).envs(self.env.iter().map(|(name, value)| (name, value)));
+        command.args(["--listen", &listen.to_string(), "--admin-listen", &admin.to_string()]);
+        let role = self.args.first().map_or("bellwire", String::as_str);
+        Process::spawn(&format!("{role} on {listen}"), command)
+    }
+}
+
+// === impl Bellwire ===
+
+impl Bellwire {
+    /// Kills it (SIGKILL) and waits until it is gone.
+    pub async fn kill(&mut self) -> Result<()> {
+        self.process.kill().await
+    }
+
+    /// Asks it to end (SIGTERM) and waits until it has.
+    pub async fn stop(&mut self) -> Result<ExitStatus> {
+        self.process.signal(Signal::Term).await?;
+        self.process.wait(END_DEADLINE).await
+    }
+
+    /// Starts it again after its end, with the same settings and ports, and waits until it is ready.
+    pub async fn restart(&mut self) -> Result<()> {
+        self.process = self.setup.spawn(self.home.path(), self.listen, self.admin)?;
+        self.wait_ready().await
+    }
+
+    /// The process itself.
+    #[must_use]
+    pub fn process(&self) -> &Process {
+        &self.process
+    }
+
+    /// The sum of a metric's series whose line contains all of `labels` (such as `protocol="v1"`); 0 if none does.
+    pub async fn metric(&self, name: &str, labels: &[&str]) -> Result<f64> {
+        let page = http::get(self.admin, "/metrics").await?.text();
+        Ok(sum(&page, name, labels))
+    }
+
+    /// Waits until [`Bellwire::metric`] is at least `value`.
+    pub async fn wait_metric(&self, name: &str, labels: &[&str], value: f64, deadline: Duration) -> Result<()> {
+        eventually::eventually(&format!("{name}{labels:?} of at least {value}"), deadline, || async {
+            Ok((self.metric(name, labels).await? >= value).then_some(()))
+        })
+        .await
+        .with_context(|| self.process.output())
+    }
+
+    async fn wait_ready(&mut self) -> Result<()> {
+        let admin = self.admin;
+        let ready = eventually::eventually("readiness", START_DEADLINE, || async move {
+            Ok((http::get(admin, "/readyz").await?.status == 200).then_some(()))
+        });
+        tokio::select! {
+            ready = ready => ready.with_context(|| self.process.output()),
+            ended = self.process.wait(START_DEADLINE * 2) => {
+                let status = ended?;
+                anyhow::bail!("ended while starting ({status}):\n{}", self.process.output())
+            }
+        }
+    }
+}
+
+fn sum(page: &str, name: &str, labels: &[&str]) -> f64 {
+    let series = page.lines().filter_map(|line| {
+        let rest = line.strip_prefix(name)?;
+        let (labels_here, value) = rest.rsplit_once(' ')?;
+        let same = labels_here.is_empty() || labels_here.starts_with('{');
+        (same && labels.iter().all(|label| labels_here.contains(label))).then_some(value)
+    });
+    series.filter_map(|value| value.parse::<f64>().ok()).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::sum;
+
+    #[test]
+    fn metrics_are_summed_over_the_series_asked_for() {
+        let page =
+            "# HELP a_total x\na_total{p=\"v1\",r=\"eof\"} 2\na_total{p=\"v2\",r=\"eof\"} 3\na_total_more 7\nb 1\n";
+        assert_eq!(sum(page, "a_total", &[]), 5.0);
+        assert_eq!(sum(page, "a_total", &["p=\"v2\"", "r=\"eof\""]), 3.0);
+        assert_eq!(sum(page, "b", &[]), 1.0);
+        assert_eq!(sum(page, "c", &[]), 0.0);
+    }
+}

@@ -1,0 +1,16 @@
+//! What the tests start and drive: private brokers, Bellwire processes, browser tabs. Knows none of Bellwire's crates.
+//!
+//! - [`broker`]: a private RabbitMQ node
+//! - [`process`]: any program, with its output kept; [`bellwire`]: a node of Bellwire on free ports
+//! - [`tab`]: pages that behave as the real front ends do, or badly in a chosen way
+//! - [`webdriver`]: a real, headless browser
+//! - [`http`], [`ports`], [`eventually`]: what those need
+
+pub mod bellwire;
+pub mod broker;
+pub mod eventually;
+pub mod http;
+pub mod ports;
+pub mod process;
+pub mod tab;
+pub mod webdriver;

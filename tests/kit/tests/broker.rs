@@ -1,0 +1,39 @@
+//! The private broker comes, goes and leaves nothing behind.
+
+use std::net::TcpStream;
+
+use bellwire_testkit::broker::Broker;
+
+#[tokio::test]
+async fn it_starts_stops_dies_and_comes_back() {
+    let mut broker = Broker::start().await.unwrap();
+    assert!(open(&broker));
+    broker.kill();
+    assert!(!open(&broker));
+    broker.restart().await.unwrap();
+    assert!(open(&broker));
+    assert!(broker.rabbitmqctl(&["list_users", "--quiet"]).await.unwrap().contains("guest"));
+    broker.stop().await.unwrap();
+    assert!(!open(&broker));
+}
+
+fn open(broker: &Broker) -> bool {
+    TcpStream::connect(("127.0.0.1", broker.port())).is_ok()
+}
+
+#[tokio::test]
+async fn nothing_outlives_it() {
+    let broker = Broker::start().await.unwrap();
+    let name = format!("bellwire-{}@localhost", broker.port());
+    assert!(running(&name));
+    drop(broker);
+    assert!(!running(&name));
+}
+
+/// Whether a process has this node name in its environment.
+fn running(name: &str) -> bool {
+    std::fs::read_dir("/proc").unwrap().flatten().any(|entry| {
+        std::fs::read(entry.path().join("environ"))
+            .is_ok_and(|environ| String::from_utf8_lossy(&environ).contains(name))
+    })
+}
