@@ -1,0 +1,423 @@
+//! The HTTP/1.1 server under ingest, gateway and admin: connections, their limits, their end.
+//!
+//! One task per connection until it is answered or upgraded. What a connection holds here is bounded by
+//! [`Limits`]; after an upgrade all of it is freed and the upgraded socket is its taker's business.
+
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use hyper::rt::{Sleep, Timer};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tower::Service;
+use tracing::{debug, warn};
+
+use crate::metrics;
+
+/// Connections that the kernel keeps waiting to be accepted: a reconnect storm queues instead of failing.
+const BACKLOG: u32 = 4096;
+
+/// First and longest pause after an accept that failed for lack of descriptors or memory.
+const ACCEPT_PAUSE_MIN: Duration = Duration::from_millis(10);
+const ACCEPT_PAUSE_MAX: Duration = Duration::from_secs(1);
+
+/// Who is at the other end of the connection; each request carries it as an extension.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Peer(pub SocketAddr);
+
+/// What connections may cost, until they are upgraded.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Largest request head in bytes (16 KiB: a cookie header of the usual proxies' 8 KiB, and the rest). A
+    /// larger one is answered with 431. At least 8192, hyper's smallest buffer.
+    pub head_bytes_max: usize,
+    /// Most header lines; more are answered with 431.
+    pub headers_max: usize,
+    /// Time from the connection to its first complete request head.
+    pub head_timeout: Duration,
+    /// Time from one answer to the next complete request head. Longer than the 60 s for which proxies keep idle
+    /// connections, so that they do not send a request into one that is being closed.
+    pub idle_timeout: Duration,
+    /// Connections that are not upgraded, at one time. More wait in the kernel's queue.
+    pub connections_max: usize,
+    /// How long requests in progress may go on after the shutdown began.
+    pub grace: Duration,
+    /// Called once for each connection that never sent a complete request head in time.
+    pub on_head_timeout: fn(),
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            head_bytes_max: 16 * 1024,
+            headers_max: 100,
+            head_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(75),
+            connections_max: 4096,
+            grace: Duration::from_secs(5),
+            on_head_timeout: || {},
+        }
+    }
+}
+
+/// An address that nobody else can take any more, on which connections are still refused.
+#[derive(Debug)]
+pub struct Reserved {
+    socket: TcpSocket,
+    address: SocketAddr,
+}
+
+/// Takes `address`, so that a process can fail at its start and not when it has become ready. The error names
+/// the address.
+pub fn reserve(address: SocketAddr) -> io::Result<Reserved> {
+    let take = || {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+        // A restart must not wait for the old connections' TIME_WAIT.
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        Ok(socket)
+    };
+    take().map(|socket| Reserved { socket, address }).map_err(|error| cannot(address, &error))
+}
+
+/// Takes `address` and listens on it. The error names the address.
+pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    reserve(address)?.listen()
+}
+
+impl Reserved {
+    /// Lets connections in; they wait until [`serve`] takes them.
+    pub fn listen(self) -> io::Result<TcpListener> {
+        self.socket.listen(BACKLOG).map_err(|error| cannot(self.address, &error))
+    }
+}
+
+fn cannot(address: SocketAddr, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("cannot listen on {address}: {error}"))
+}
+
+/// Accepts and serves until `shutdown`; then closes idle connections, lets requests in progress end within
+/// [`Limits::grace`], and returns how many had to be cut. Accept errors never end it.
+pub async fn serve(listener: TcpListener, router: Router, limits: Limits, shutdown: CancellationToken) -> usize {
+    let server = Server { router, limits, http: builder(&limits), shutdown, cut: CancellationToken::new() };
+    let connections = TaskTracker::new();
+    let permits = Arc::new(Semaphore::new(limits.connections_max));
+    let mut pause = ACCEPT_PAUSE_MIN;
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            () = server.shutdown.cancelled() => break,
+            accepted = accept(&listener, &permits) => accepted,
+        };
+        match accepted {
+            Ok((stream, peer, permit)) => {
+                pause = ACCEPT_PAUSE_MIN;
+                let server = server.clone();
+                connections.spawn(async move {
+                    server.connection(stream, peer).await;
+                    drop(permit);
+                });
+            }
+            Err(error) if is_one_connections_own(&error) => debug!(%error, "connection ended before it was accepted"),
+            Err(error) => {
+                metrics::HTTP_ACCEPT_ERRORS.count(&[]);
+                warn!(%error, pause_ms = pause.as_millis(), "cannot accept connections");
+                tokio::select! {
+                    () = server.shutdown.cancelled() => break,
+                    () = tokio::time::sleep(pause) => pause = (pause * 2).min(ACCEPT_PAUSE_MAX),
+                }
+            }
+        }
+    }
+    drop(listener);
+    connections.close();
+    if tokio::time::timeout(limits.grace, connections.wait()).await.is_ok() {
+        return 0;
+    }
+    let cut = connections.len();
+    server.cut.cancel();
+    connections.wait().await;
+    cut
+}
+
+async fn accept(
+    listener: &TcpListener,
+    permits: &Arc<Semaphore>,
+) -> io::Result<(TcpStream, SocketAddr, tokio::sync::OwnedSemaphorePermit)> {
+    let permit = Arc::clone(permits).acquire_owned().await.map_err(io::Error::other)?;
+    let (stream, peer) = listener.accept().await?;
+    Ok((stream, peer, permit))
+}
+
+fn is_one_connections_own(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
+}
+
+fn builder(limits: &Limits) -> http1::Builder {
+    let mut http = http1::Builder::new();
+    http.max_buf_size(limits.head_bytes_max).max_headers(limits.headers_max).header_read_timeout(limits.head_timeout);
+    http
+}
+
+#[derive(Clone)]
+struct Server {
+    router: Router,
+    limits: Limits,
+    http: http1::Builder,
+    shutdown: CancellationToken,
+    cut: CancellationToken,
+}
+
+impl Server {
+    async fn connection(self, stream: TcpStream, peer: SocketAddr) {
+        // Small frames must not wait for the acknowledgement of earlier ones.
+        if let Err(error) = stream.set_nodelay(true) {
+            debug!(%error, "connection ended before it was served");
+            return;
+        }
+        let asked = Arc::new(AtomicBool::new(false));
+        let router = self.router;
+        let seen = Arc::clone(&asked);
+        let service = service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
+            seen.store(true, Ordering::Relaxed);
+            request.extensions_mut().insert(Peer(peer));
+            // A `Router` is always ready.
+            router.clone().call(request)
+        });
+        let mut http = self.http;
+        http.timer(HeadTimer {
+            asked: Arc::clone(&asked),
+            idle_extra: self.limits.idle_timeout.saturating_sub(self.limits.head_timeout),
+        });
+        let mut connection = std::pin::pin!(http.serve_connection(TokioIo::new(stream), service).with_upgrades());
+        let ended = tokio::select! {
+            biased;
+            ended = connection.as_mut() => ended,
+            () = self.shutdown.cancelled() => {
+                connection.as_mut().graceful_shutdown();
+                tokio::select! {
+                    biased;
+                    ended = connection => ended,
+                    () = self.cut.cancelled() => return,
+                }
+            }
+        };
+        if let Err(error) = ended {
+            if error.is_timeout() && !asked.load(Ordering::Relaxed) {
+                (self.limits.on_head_timeout)();
+            }
+            debug!(%error, "connection ended with an error");
+        }
+    }
+}
+
+/// hyper has one time limit for a request head and for the wait before it. This timer lengthens it once
+/// the connection has sent a first request.
+struct HeadTimer {
+    asked: Arc<AtomicBool>,
+    idle_extra: Duration,
+}
+
+impl Timer for HeadTimer {
+    fn sleep(&self, duration: Duration) -> Pin<Box<dyn Sleep>> {
+        TokioTimer::new().sleep(duration)
+    }
+
+    fn sleep_until(&self, deadline: Instant) -> Pin<Box<dyn Sleep>> {
+        let extra = if self.asked.load(Ordering::Relaxed) { self.idle_extra } else { Duration::ZERO };
+        TokioTimer::new().sleep_until(deadline + extra)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicUsize;
+
+    use axum::Extension;
+    use axum::routing::get;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::task::JoinHandle;
+
+    use super::*;
+
+    struct Running {
+        address: SocketAddr,
+        shutdown: CancellationToken,
+        served: JoinHandle<usize>,
+    }
+
+    fn start(router: Router, limits: Limits) -> Running {
+        let listener = bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let address = listener.local_addr().unwrap();
+        let shutdown = CancellationToken::new();
+        let served = tokio::spawn(serve(listener, router, limits, shutdown.clone()));
+        Running { address, shutdown, served }
+    }
+
+    fn short(on_head_timeout: fn()) -> Limits {
+        Limits {
+            head_timeout: Duration::from_millis(50),
+            idle_timeout: Duration::from_secs(2),
+            grace: Duration::from_millis(50),
+            on_head_timeout,
+            ..Limits::default()
+        }
+    }
+
+    fn hello() -> Router {
+        Router::new().route("/", get(|Extension(Peer(peer)): Extension<Peer>| async move { peer.to_string() }))
+    }
+
+    async fn read_to_end(mut stream: TcpStream) -> String {
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).await.unwrap();
+        String::from_utf8(answer).unwrap()
+    }
+
+    async fn until(stream: &mut TcpStream, end: &str) -> String {
+        let mut answer = Vec::new();
+        while !answer.ends_with(end.as_bytes()) {
+            answer.push(stream.read_u8().await.unwrap());
+        }
+        String::from_utf8(answer).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_request_carries_its_peer() {
+        let server = start(hello(), Limits::default());
+        let mut stream = TcpStream::connect(server.address).await.unwrap();
+        let me = stream.local_addr().unwrap().to_string();
+        stream.write_all(b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await.unwrap();
+        let answer = read_to_end(stream).await;
+        assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with(&me), "{answer}");
+    }
+
+    #[tokio::test]
+    async fn a_head_over_the_limit_is_refused() {
+        let server = start(hello(), Limits::default());
+        let mut stream = TcpStream::connect(server.address).await.unwrap();
+        let cookie = "c".repeat(Limits::default().head_bytes_max);
+        let head = format!("GET / HTTP/1.1\r\nhost: x\r\ncookie: {cookie}\r\n\r\n");
+        // The server may answer and close before it has read everything.
+        let _ = stream.write_all(head.as_bytes()).await;
+        let mut answer = [0; 12];
+        stream.read_exact(&mut answer).await.unwrap();
+        assert_eq!(&answer, b"HTTP/1.1 431");
+    }
+
+    #[tokio::test]
+    async fn an_incomplete_head_ends_after_its_time_and_is_told() {
+        static TOLD: AtomicUsize = AtomicUsize::new(0);
+        let on_head_timeout = || {
+            TOLD.fetch_add(1, Ordering::Relaxed);
+        };
+        let server = start(hello(), short(on_head_timeout));
+        let mut stream = TcpStream::connect(server.address).await.unwrap();
+        stream.write_all(b"GET / HTTP/1.1\r\nhost:").await.unwrap();
+        let begun = Instant::now();
+        read_to_end(stream).await;
+        assert!(begun.elapsed() < short(|| {}).idle_timeout, "{:?}", begun.elapsed());
+        server.shutdown.cancel();
+        server.served.await.unwrap();
+        assert_eq!(TOLD.load(Ordering::Relaxed), 1);
+    }
+
+    #[tokio::test]
+    async fn an_idle_connection_stays_longer_than_a_proxy_keeps_it() {
+        static TOLD: AtomicUsize = AtomicUsize::new(0);
+        let on_head_timeout = || {
+            TOLD.fetch_add(1, Ordering::Relaxed);
+        };
+        let server = start(hello(), short(on_head_timeout));
+        let mut stream = TcpStream::connect(server.address).await.unwrap();
+        let me = stream.local_addr().unwrap().to_string();
+        stream.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+        until(&mut stream, &me).await;
+        let begun = Instant::now();
+        read_to_end(stream).await;
+        // hyper began to wait a moment before the answer was here.
+        assert!(begun.elapsed() > short(|| {}).idle_timeout / 2, "{:?}", begun.elapsed());
+        assert_eq!(TOLD.load(Ordering::Relaxed), 0);
+    }
+
+    #[tokio::test]
+    async fn the_end_waits_for_requests_and_closes_the_idle() {
+        let (entered, mut has_entered) = tokio::sync::mpsc::channel(1);
+        let go_on = Arc::new(tokio::sync::Notify::new());
+        let release = Arc::clone(&go_on);
+        let router = hello().route(
+            "/slow",
+            get(move || async move {
+                entered.send(()).await.unwrap();
+                go_on.notified().await;
+                "done"
+            }),
+        );
+        let server = start(router, Limits::default());
+        let idle = TcpStream::connect(server.address).await.unwrap();
+        let mut slow = TcpStream::connect(server.address).await.unwrap();
+        slow.write_all(b"GET /slow HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+        has_entered.recv().await.unwrap();
+        server.shutdown.cancel();
+        assert_eq!(read_to_end(idle).await, "");
+        release.notify_one();
+        let answer = read_to_end(slow).await;
+        assert!(answer.ends_with("done"), "{answer}");
+        assert_eq!(server.served.await.unwrap(), 0);
+        assert!(TcpStream::connect(server.address).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn what_does_not_end_is_cut_and_counted() {
+        let (entered, mut has_entered) = tokio::sync::mpsc::channel(1);
+        let router = Router::new().route(
+            "/",
+            get(move || async move {
+                entered.send(()).await.unwrap();
+                std::future::pending::<()>().await;
+            }),
+        );
+        let server = start(router, short(|| {}));
+        let mut stream = TcpStream::connect(server.address).await.unwrap();
+        stream.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+        has_entered.recv().await.unwrap();
+        server.shutdown.cancel();
+        assert_eq!(server.served.await.unwrap(), 1);
+    }
+
+    #[tokio::test]
+    async fn connections_over_the_limit_wait() {
+        let server = start(hello(), Limits { connections_max: 1, ..Limits::default() });
+        let mut first = TcpStream::connect(server.address).await.unwrap();
+        let mut second = TcpStream::connect(server.address).await.unwrap();
+        second.write_all(b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await.unwrap();
+        for _ in 0..10 {
+            first.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+            let me = first.local_addr().unwrap().to_string();
+            until(&mut first, &me).await;
+        }
+        assert_eq!(second.try_read(&mut [0]).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        drop(first);
+        assert!(read_to_end(second).await.starts_with("HTTP/1.1 200"));
+    }
+
+    #[tokio::test]
+    async fn a_taken_address_is_named() {
+        let taken = bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let address = taken.local_addr().unwrap();
+        let error = reserve(address).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
+        assert!(error.to_string().contains(&address.to_string()), "{error}");
+    }
+}
