@@ -1,0 +1,186 @@
+//! `POST /message`: what openITCOCKPIT's commands send.
+//!
+//! Names of fields are known in any case, null is the same as absent, the content type does not matter. 200 says
+//! that the notification is safe, also for a user without a tab and a host that nobody knows: the Go command takes
+//! everything else for a failure.
+
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use bytes::Bytes;
+use serde::de::{Deserialize, Deserializer, MapAccess};
+
+use bellwire_common::notification::draft::{FromObject, Taken, read_object};
+use bellwire_common::notification::limits::TIMESTAMP_SECONDS_MAX;
+use bellwire_common::notification::{Draft, Field, FieldError, ObjectDraft, check};
+
+use crate::app::{Ingest, Status};
+use crate::id;
+use crate::intake::{Decision, Terms, Verdict, text, verdict};
+
+use super::problem::{self, Refusal};
+use super::receive;
+
+pub(super) async fn post(State(ingest): State<Ingest>, request: Request) -> Response {
+    let (body, _reservation) = match receive(&ingest, request).await {
+        Ok(received) => received,
+        Err(refusal) => return refusal.into_response(),
+    };
+    let decision = match decision(&text(&body), ingest.terms()) {
+        Ok(decision) => decision,
+        Err(refusal) => return refusal.into_response(),
+    };
+    let outcomes = ingest.carry_out(vec![decision]).await;
+    let status = match outcomes[0].status {
+        Status::Accepted => StatusCode::OK,
+        Status::Stale => StatusCode::ACCEPTED,
+        Status::Invalid | Status::Unavailable => return problem::none_accepted(&outcomes, false),
+    };
+    problem::json(status, "application/json", &outcomes[0])
+}
+
+/// See [`super::message_record`].
+pub(super) fn record(body: &[u8], terms: Terms) -> Option<Bytes> {
+    match decision(&text(body), terms).ok()?.verdict {
+        Verdict::Append(_, record) => Some(record),
+        Verdict::Stale | Verdict::Invalid(_) => None,
+    }
+}
+
+fn decision(body: &str, terms: Terms) -> Result<Decision, Refusal> {
+    let message: Message<'_> = serde_json::from_str(body).map_err(|error| Refusal::Json(error.to_string()))?;
+    message.other.map_or_else(
+        || Ok(decide(message, terms)),
+        |what| Err(Refusal::Json(format!("an object is expected, not {what}"))),
+    )
+}
+
+/// The body as it was sent.
+#[derive(Debug, Default)]
+struct Message<'a> {
+    timestamp: Field<'a>,
+    user_id: Field<'a>,
+    kind: Field<'a>,
+    host_uuid: Field<'a>,
+    service_uuid: Field<'a>,
+    state: Field<'a>,
+    notification_type: Field<'a>,
+    output: Field<'a>,
+    ack_author: Field<'a>,
+    ack_comment: Field<'a>,
+    /// Ours: openITCOCKPIT looks the names up.
+    host_name: Field<'a>,
+    service_name: Field<'a>,
+    other: Option<&'static str>,
+}
+
+impl<'de> FromObject<'de> for Message<'de> {
+    fn take<A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<Taken, A::Error> {
+        let fields = [
+            ("timestamp", &mut self.timestamp),
+            ("userId", &mut self.user_id),
+            ("type", &mut self.kind),
+            ("hostUuid", &mut self.host_uuid),
+            ("serviceUuid", &mut self.service_uuid),
+            ("state", &mut self.state),
+            ("notificationtype", &mut self.notification_type),
+            ("output", &mut self.output),
+            ("ackauthor", &mut self.ack_author),
+            ("ackcomment", &mut self.ack_comment),
+            ("hostName", &mut self.host_name),
+            ("serviceName", &mut self.service_name),
+        ];
+        let Some((_, field)) = fields.into_iter().find(|(name, _)| name.eq_ignore_ascii_case(key)) else {
+            return Ok(Taken::No);
+        };
+        let value = map.next_value()?;
+        if value != Field::Absent {
+            *field = value;
+        }
+        Ok(Taken::Yes)
+    }
+
+    fn other(what: &'static str) -> Self {
+        Self { other: Some(what), ..Self::default() }
+    }
+}
+
+impl<'de> Deserialize<'de> for Message<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        read_object(deserializer)
+    }
+}
+
+fn decide(message: Message<'_>, terms: Terms) -> Decision {
+    let user = match message.user_id {
+        Field::Integer(id @ 1..) => Some(id.to_string()),
+        _ => None,
+    };
+    let is_valid_user = user.is_some();
+    let draft = draft(message, user.unwrap_or_else(|| "0".to_owned()));
+    let mut errors = Vec::new();
+    if !is_valid_user {
+        errors.push(FieldError { field: "userId".into(), message: "must be a whole number greater than 0".to_owned() });
+    }
+    match check(&draft, terms.now, terms.ttl_ms) {
+        Ok(checked) if is_valid_user => {
+            let id = id::derived(&draft);
+            Decision { verdict: verdict(checked, id.clone(), terms), id: Some(id), ignored: Vec::new() }
+        }
+        Ok(_) => Decision { id: None, verdict: Verdict::Invalid(errors), ignored: Vec::new() },
+        Err(found) => {
+            errors.extend(found.into_iter().map(rename));
+            Decision { id: None, verdict: Verdict::Invalid(errors), ignored: Vec::new() }
+        }
+    }
+}
+
+/// Every type but `service` is a host's, as for the PHP command; the UUID of a host's service says nothing.
+fn draft(message: Message<'_>, user: String) -> Draft<'_> {
+    let kind = match message.kind {
+        Field::Text(kind) if kind.eq_ignore_ascii_case("service") => "service".into(),
+        Field::Text(_) | Field::Absent => "host".into(),
+        other => other,
+    };
+    let timestamp = match message.timestamp {
+        Field::Absent => Field::Integer(0),
+        Field::Integer(seconds) => Field::Integer(seconds.clamp(0, TIMESTAMP_SECONDS_MAX)),
+        other => other,
+    };
+    let service = if kind == Field::from("service") {
+        ObjectDraft { id: message.service_uuid, name: message.service_name, other: None }
+    } else {
+        ObjectDraft::default()
+    };
+    Draft {
+        user: user.into(),
+        timestamp,
+        kind,
+        notification_type: message.notification_type,
+        state: message.state,
+        host: ObjectDraft { id: message.host_uuid, name: message.host_name, other: None },
+        service,
+        output: message.output,
+        author: message.ack_author,
+        comment: message.ack_comment,
+        anonymous: true,
+        ..Draft::default()
+    }
+}
+
+/// The error under the name that its sender used.
+fn rename(error: FieldError) -> FieldError {
+    let field = match error.field.as_ref() {
+        "user" => "userId",
+        "kind" => "type",
+        "type" => "notificationtype",
+        "host.id" => "hostUuid",
+        "host.name" => "hostName",
+        "service.id" => "serviceUuid",
+        "service.name" => "serviceName",
+        "author" => "ackauthor",
+        "comment" => "ackcomment",
+        _ => return error,
+    };
+    FieldError { field: field.into(), ..error }
+}

@@ -1,0 +1,224 @@
+//! What becomes of a notification that was sent. Pure: no clock, no log, no HTTP.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use bytes::Bytes;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+
+use bellwire_common::ids::{NotificationId, Shard, UnixMillis};
+use bellwire_common::notification::{Checked, Draft, Field, FieldError, check};
+use bellwire_common::record::{Notify, Record};
+
+use crate::id;
+
+/// Most notifications in one request.
+pub const BATCH_ITEMS_MAX: usize = 1000;
+
+/// What a decision depends on beside the draft.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Terms {
+    pub(crate) now: UnixMillis,
+    pub(crate) ttl_ms: u64,
+    pub(crate) shards: u16,
+}
+
+/// A notification and what is to be done with it.
+#[derive(Debug)]
+pub(crate) struct Decision {
+    /// None where the sender gave none that could be kept.
+    pub(crate) id: Option<NotificationId>,
+    pub(crate) verdict: Verdict,
+    /// Names of fields that were sent and are none.
+    pub(crate) ignored: Vec<String>,
+}
+
+/// See [`Decision`].
+#[derive(Debug)]
+pub(crate) enum Verdict {
+    /// To be appended.
+    Append(Shard, Bytes),
+    /// It has expired.
+    Stale,
+    /// Its fields are not as they must be.
+    Invalid(Vec<FieldError>),
+}
+
+/// The body of `POST /v1/notifications`.
+#[derive(Debug)]
+pub(crate) enum Batch<'a> {
+    One(Box<Draft<'a>>),
+    Many(Vec<Draft<'a>>),
+    /// More than [`BATCH_ITEMS_MAX`].
+    TooMany,
+}
+
+/// The body as text. Engines pass on what plugins print, whatever its encoding; a notification with a replaced
+/// character is better than none.
+pub(crate) fn text(body: &[u8]) -> Cow<'_, str> {
+    // The lossy conversion alone is several times slower on what is text already.
+    str::from_utf8(body).map_or_else(|_| String::from_utf8_lossy(body), Cow::Borrowed)
+}
+
+/// Decides on a draft of `/v1`: without an id it gets a random one.
+pub(crate) fn decide(mut draft: Draft<'_>, terms: Terms) -> Decision {
+    let ignored = std::mem::take(&mut draft.ignored);
+    match check(&draft, terms.now, terms.ttl_ms) {
+        Ok(mut checked) => {
+            let id = checked.id.take().unwrap_or_else(id::random);
+            Decision { verdict: verdict(checked, id.clone(), terms), id: Some(id), ignored }
+        }
+        Err(errors) => {
+            let id = if let Field::Text(text) = &draft.id { NotificationId::try_new(text).ok() } else { None };
+            Decision { id, verdict: Verdict::Invalid(errors), ignored }
+        }
+    }
+}
+
+/// Stale, or the record for the user's shard.
+pub(crate) fn verdict(checked: Checked, id: NotificationId, terms: Terms) -> Verdict {
+    if checked.stale {
+        return Verdict::Stale;
+    }
+    let shard = Shard::of(&checked.user, terms.shards);
+    let payload = serde_json::to_vec(&checked.notification).expect("texts and numbers are always JSON");
+    let (user, expires_at) = (checked.user, checked.expires_at);
+    let notify = Notify { id, user, accepted_at: terms.now, expires_at, payload: payload.into() };
+    Verdict::Append(shard, Record::Notify(notify).encode())
+}
+
+impl<'de> Deserialize<'de> for Batch<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(BatchVisitor)
+    }
+}
+
+struct BatchVisitor;
+
+impl<'de> Visitor<'de> for BatchVisitor {
+    type Value = Batch<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a notification or a list of them")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+        Draft::deserialize(MapAccessDeserializer::new(map)).map(|draft| Batch::One(Box::new(draft)))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+        let mut drafts = Vec::new();
+        while let Some(draft) = list.next_element()? {
+            drafts.push(draft);
+            if drafts.len() == BATCH_ITEMS_MAX {
+                break;
+            }
+        }
+        if drafts.len() == BATCH_ITEMS_MAX && list.next_element::<IgnoredAny>()?.is_some() {
+            while list.next_element::<IgnoredAny>()?.is_some() {}
+            return Ok(Batch::TooMany);
+        }
+        Ok(Batch::Many(drafts))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bellwire_common::log::RECORD_BYTES_MAX;
+    use bellwire_common::notification::limits;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const TERMS: Terms = Terms { now: UnixMillis(1_700_000_000_000), ttl_ms: 600_000, shards: 4 };
+
+    fn decision(json: &str) -> Decision {
+        decide(serde_json::from_str(json).unwrap(), TERMS)
+    }
+
+    #[test]
+    fn a_good_draft_becomes_a_record_in_its_users_shard() {
+        let decision = decision(r#"{"user":"2","title":"t","id":"x","titel":1}"#);
+        let Verdict::Append(shard, record) = decision.verdict else { panic!("{decision:?}") };
+        assert_eq!((shard, decision.ignored), (Shard(1), vec!["titel".to_owned()]));
+        let Record::Notify(notify) = Record::decode(record).unwrap() else { panic!("no notification") };
+        assert_eq!((notify.id.as_str(), notify.user.as_str()), ("x", "2"));
+        assert_eq!(notify.expires_at, UnixMillis(1_700_000_600_000));
+        assert!(notify.payload.starts_with(br#"{"timestamp":1700000000,"kind":"message""#));
+    }
+
+    #[test]
+    fn ids_are_kept_or_made() {
+        assert_eq!(decision(r#"{"user":"7","title":"t"}"#).id.unwrap().as_str().len(), 32);
+        let stale = decision(r#"{"user":"7","title":"t","timestamp":1,"id":"x"}"#);
+        assert!(matches!(stale.verdict, Verdict::Stale) && stale.id.unwrap().as_str() == "x");
+        let invalid = decision(r#"{"id":"x"}"#);
+        assert!(matches!(invalid.verdict, Verdict::Invalid(_)) && invalid.id.unwrap().as_str() == "x");
+        assert!(decision(r#"{"id":"a b","user":"7","title":"t"}"#).id.is_none());
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_are_replaced() {
+        let body = b"{\"user\":\"7\",\"title\":\"caf\xe9 \xf0\x9f\"}";
+        let draft: Draft<'_> = serde_json::from_str(&text(body))
+            .map(|draft: Draft<'_>| draft.title)
+            .map(|title| {
+                let Field::Text(title) = title else { panic!("{title:?}") };
+                Draft { title: title.into_owned().into(), ..Draft::default() }
+            })
+            .unwrap();
+        assert_eq!(draft.title, Field::from("caf\u{fffd} \u{fffd}"));
+    }
+
+    #[test]
+    fn batches_are_bounded() {
+        let batch = |items: usize| format!("[{}]", vec!["{}"; items].join(","));
+        let full = batch(BATCH_ITEMS_MAX);
+        assert!(matches!(serde_json::from_str(&full).unwrap(), Batch::Many(drafts) if drafts.len() == BATCH_ITEMS_MAX));
+        let over = batch(BATCH_ITEMS_MAX + 3);
+        assert!(matches!(serde_json::from_str(&over).unwrap(), Batch::TooMany));
+        assert!(serde_json::from_str::<Batch<'_>>("7").is_err());
+        assert!(serde_json::from_str::<Batch<'_>>("[{}").is_err());
+    }
+
+    #[test]
+    fn no_record_is_too_large_for_a_log() {
+        let longest = |bytes: usize| "\"".repeat(bytes);
+        let json = serde_json::json!({
+            "id": "x".repeat(64), "user": "y".repeat(64), "kind": "service", "type": longest(limits::TYPE_BYTES_MAX),
+            "title": longest(limits::TITLE_BYTES_MAX), "body": longest(limits::BODY_BYTES_MAX),
+            "host": {"id": longest(limits::OBJECT_ID_BYTES_MAX), "name": longest(limits::NAME_BYTES_MAX)},
+            "service": {"id": longest(limits::OBJECT_ID_BYTES_MAX), "name": longest(limits::NAME_BYTES_MAX)},
+            "output": longest(limits::OUTPUT_BYTES_MAX), "url": format!("/{}", "x".repeat(limits::URL_BYTES_MAX - 1)),
+        });
+        let Verdict::Append(_, record) = decision(&json.to_string()).verdict else { panic!("not appended") };
+        assert!(record.len() <= limits::FRAME_BYTES_MAX && record.len() <= RECORD_BYTES_MAX, "{}", record.len());
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_taken_or_refused(body in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let text = text(&body);
+            if let Ok(Batch::Many(drafts)) = serde_json::from_str::<Batch<'_>>(&text) {
+                for draft in drafts {
+                    decide(draft, TERMS);
+                }
+            }
+        }
+
+        #[test]
+        fn any_texts_become_a_record_or_errors(
+            values in proptest::collection::vec(any::<String>(), 6), state in any::<i64>(), timestamp in any::<i64>(),
+        ) {
+            let json = serde_json::json!({"id": values[0], "user": "7", "type": values[1], "host": {"id": values[2]},
+                "output": values[3], "url": values[4], "title": values[5], "state": state, "timestamp": timestamp});
+            let json = json.to_string();
+            match decide(serde_json::from_str(&json).unwrap(), TERMS).verdict {
+                Verdict::Append(_, record) => prop_assert!(Record::decode(record).is_ok()),
+                Verdict::Stale => prop_assert!(timestamp < 1_700_000_000),
+                Verdict::Invalid(errors) => prop_assert!(!errors.is_empty()),
+            }
+        }
+    }
+}

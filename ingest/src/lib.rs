@@ -1,0 +1,16 @@
+//! Bellwire's ingest: notifications come in by HTTP and go to the log; the answer waits for the log's word.
+//!
+//! Stateless: several may run beside each other, and a sender may repeat what it is not sure of, because readers
+//! drop what they have by its id. [`app`] ties the parts together, [`http`] translates and decides nothing,
+//! `intake` decides and is pure. `docs/ingest.md` is the promise to senders.
+
+pub mod app;
+pub mod http;
+mod id;
+mod intake;
+pub mod tokens;
+
+pub use app::{Ingest, IngestSettings, Limits};
+pub use http::{not_found, router};
+pub use intake::BATCH_ITEMS_MAX;
+pub use tokens::{Tokens, TokensError};

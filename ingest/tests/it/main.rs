@@ -1,0 +1,9 @@
+//! Ingest as its senders meet it, on a log that remembers and fails when told to.
+
+mod docs;
+mod golden;
+mod http;
+mod metrics;
+mod mutations;
+mod senders;
+mod support;

@@ -1,0 +1,94 @@
+//! Each notification is counted once by its result, each refused request once by its reason.
+
+use std::io::Write;
+
+use axum::body::Body;
+use futures_util::{StreamExt, stream};
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+
+use bellwire_common::log::AppendError;
+use bellwire_ingest::http::BODY_BYTES_MAX;
+use bellwire_ingest::{BATCH_ITEMS_MAX, Tokens};
+
+use crate::support::{Act, Bench, post};
+
+fn value(handle: &PrometheusHandle, series: &str) -> u64 {
+    let text = handle.render();
+    let line = text.lines().find_map(|line| line.strip_prefix(series));
+    line.unwrap_or_else(|| panic!("no {series} in\n{text}")).trim().parse().unwrap()
+}
+
+fn result(handle: &PrometheusHandle, result: &str) -> u64 {
+    value(handle, &format!("bellwire_ingest_notifications_total{{result=\"{result}\"}}"))
+}
+
+fn refused(handle: &PrometheusHandle, reason: &str) -> u64 {
+    value(handle, &format!("bellwire_ingest_requests_refused_total{{reason=\"{reason}\"}}"))
+}
+
+#[tokio::test]
+async fn notifications_are_counted_by_their_result() {
+    let recorder = PrometheusBuilder::new().build_recorder();
+    let handle = recorder.handle();
+    let _guard = metrics::set_default_local_recorder(&recorder);
+    let bench = Bench::new();
+    let counts = || ["accepted", "stale", "invalid", "unavailable"].map(|label| result(&handle, label));
+    bench.post("/v1/notifications", "[]").await;
+    assert_eq!(counts(), [0; 4], "all series exist at the start");
+    bench.log.act(1, Act::Fail(AppendError::Overloaded));
+    let batch = r#"[{"user":"1","title":"t"},{"user":"1","title":"t"},{"user":"2","title":"t"},{"user":"1","title":"t","timestamp":1},{},7,null]"#;
+    bench.post("/v1/notifications", batch).await;
+    assert_eq!(counts(), [2, 1, 3, 1]);
+    assert_eq!(value(&handle, "bellwire_ingest_append_seconds_count"), 1, "what failed took no time to be confirmed");
+    bench.post("/message", r#"{"userId":"x"}"#).await;
+    bench.post("/message", r#"{"userId":1}"#).await;
+    assert_eq!(counts(), [2, 2, 4, 1]);
+}
+
+#[tokio::test]
+async fn a_sender_that_goes_away_is_counted() {
+    let recorder = PrometheusBuilder::new().build_recorder();
+    let handle = recorder.handle();
+    let _guard = metrics::set_default_local_recorder(&recorder);
+    let bench = Bench::new();
+    bench.log.act(2, Act::Hang);
+    let mut waiting = Box::pin(bench.post("/v1/notifications", r#"{"user":"7","title":"t"}"#));
+    assert!(futures_util::poll!(&mut waiting).is_pending());
+    drop(waiting);
+    assert_eq!((bench.log.appends(), result(&handle, "unavailable")), (1, 1));
+}
+
+#[tokio::test]
+async fn refused_requests_are_counted_by_their_reason() {
+    let recorder = PrometheusBuilder::new().build_recorder();
+    let handle = recorder.handle();
+    let _guard = metrics::set_default_local_recorder(&recorder);
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(b"0123456789abcdef").unwrap();
+    let bench = Bench::new();
+    let locked = Bench::with_tokens(Tokens::load(file.path()).unwrap());
+    let mut full = Bench::new();
+    full.settings.limits.bodies_bytes_max = 0;
+    const PATH: &str = "/v1/notifications";
+    let broken = || Body::from_stream(stream::iter([Err::<&str, _>(std::io::Error::other("gone"))]));
+    let slow = Body::from_stream(stream::pending::<std::io::Result<&str>>().boxed());
+
+    bench.answer(axum::http::Request::get(PATH).body(Body::empty()).unwrap()).await;
+    locked.post(PATH, "{}").await;
+    bench.answer(axum::http::Request::post(PATH).body(Body::empty()).unwrap()).await;
+    bench.answer(post(PATH).header("origin", "null").body(Body::empty()).unwrap()).await;
+    bench.answer(post(PATH).header("content-encoding", "br").body(Body::empty()).unwrap()).await;
+    full.post(PATH, "{}").await;
+    bench.post(PATH, "x".repeat(BODY_BYTES_MAX + 1)).await;
+    bench.post(PATH, slow).await;
+    bench.post(PATH, broken()).await;
+    bench.post(PATH, "{").await;
+    bench.post(PATH, format!("[{}0]", "0,".repeat(BATCH_ITEMS_MAX))).await;
+
+    let reasons = bellwire_common::metrics::INGEST_REQUESTS_REFUSED.0.labels[0].values;
+    assert_eq!(reasons.len(), 11);
+    for reason in reasons {
+        assert_eq!(refused(&handle, reason), 1, "{reason}");
+    }
+    assert_eq!(result(&handle, "invalid"), 0, "a refused request has no notifications");
+}
