@@ -1,0 +1,246 @@
+//! Hands notifications to the first ingest that takes them, under one deadline.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use ureq::http::Uri;
+use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
+use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
+use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
+use ureq::{Agent, Error};
+
+use crate::address::Address;
+use crate::answer::{ANSWER_BYTES_MAX, Answer, judge};
+use crate::args::Delivery;
+
+/// Longest token, in bytes.
+const TOKEN_BYTES_MAX: u64 = 4096;
+/// Largest file of certificates, in bytes: twice a whole system's.
+const CA_BYTES_MAX: u64 = 1024 * 1024;
+/// The whole request and answer fit; what is not used is never touched.
+const BUFFER_BYTES: usize = 16 * 1024;
+
+/// What became of a notification.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    /// An ingest has confirmed it.
+    Safe,
+    /// It is too old to be shown.
+    Stale,
+    /// Ingest will never take it; says why.
+    Refused(String),
+    /// No ingest took it within the deadline; says why for each address.
+    NotTaken(String),
+}
+
+/// Sends notifications, one after another, to the same addresses and within one deadline.
+pub(crate) struct Sender {
+    agent: Agent,
+    addresses: Vec<Address>,
+    /// Index of the address that answered last.
+    first: usize,
+    /// Value of the header `Authorization`.
+    authorization: Option<String>,
+    deadline: Instant,
+}
+
+impl Sender {
+    /// Reads token and certificates; the error names the file and what is wrong with it. The deadline counts from
+    /// `started`.
+    pub(crate) fn try_new(delivery: &Delivery, started: Instant) -> Result<Self, String> {
+        let authorization = delivery.token_file.as_deref().map(read_token).transpose()?;
+        let mut config = Agent::config_builder()
+            // No proxy, whatever the environment says: engines export one for their plugins, and an alarm must not
+            // depend on it.
+            .proxy(None)
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            .input_buffer_size(BUFFER_BYTES)
+            .output_buffer_size(BUFFER_BYTES)
+            .user_agent(concat!("bellwire-notify/", env!("CARGO_PKG_VERSION")));
+        if let Some(path) = &delivery.ca_file
+            && delivery.addresses.iter().any(Address::is_https)
+        {
+            config = config.tls_config(TlsConfig::builder().root_certs(read_certificates(path)?).build());
+        }
+        Ok(Self {
+            agent: Agent::with_parts(config.build(), DefaultConnector::default(), NumbersFirst::default()),
+            addresses: delivery.addresses.clone(),
+            first: 0,
+            authorization,
+            deadline: started + delivery.deadline,
+        })
+    }
+
+    /// Whether there is time for another notification.
+    pub(crate) fn has_time(&self) -> bool {
+        Instant::now() < self.deadline
+    }
+
+    /// Offers the notification `id`, whose JSON is `body`, to one address after another, from the one that answered
+    /// last. Each gets an equal share of the time that is left, so that a silent one leaves time for the next.
+    pub(crate) fn send(&mut self, body: &[u8], id: &str) -> Outcome {
+        let count = self.addresses.len();
+        let mut reasons = Vec::with_capacity(count);
+        for turn in 0..count {
+            let index = (self.first + turn) % count;
+            let left = self.deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                reasons.push(format!("no time left for {}", self.addresses[index]));
+                break;
+            }
+            let share = left / u32::try_from(count - turn).unwrap_or(1);
+            match self.post(index, body, id, share) {
+                Answer::Safe => {
+                    self.first = index;
+                    return Outcome::Safe;
+                }
+                Answer::Stale => {
+                    self.first = index;
+                    return Outcome::Stale;
+                }
+                Answer::Refused(reason) => return Outcome::Refused(reason),
+                Answer::Later(reason) => reasons.push(format!("{}: {reason}", self.addresses[index])),
+            }
+        }
+        Outcome::NotTaken(reasons.join("; "))
+    }
+
+    fn post(&self, index: usize, body: &[u8], id: &str, share: Duration) -> Answer {
+        let mut request = self.agent.post(self.addresses[index].url()).content_type("application/json");
+        if let Some(authorization) = &self.authorization {
+            request = request.header("authorization", authorization);
+        }
+        let request = request.config().timeout_global(Some(share)).build();
+        let answer = request.send(body).and_then(|mut response| {
+            let status = response.status().as_u16();
+            let body = response.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_vec()?;
+            Ok((status, body))
+        });
+        match answer {
+            Ok((status, body)) => judge(status, &body, id),
+            Err(error) => Answer::Later(describe(&error, share)),
+        }
+    }
+}
+
+fn describe(error: &Error, share: Duration) -> String {
+    match error {
+        Error::Timeout(_) => format!("no answer within {share:.1?}"),
+        Error::BodyExceedsLimit(_) => format!("an answer of more than {ANSWER_BYTES_MAX} bytes: is it an ingest?"),
+        Error::Io(error) => error.to_string(),
+        other => other.to_string(),
+    }
+}
+
+fn read_token(path: &Path) -> Result<String, String> {
+    let wrong = |reason: &str| format!("--token-file {}: {reason}", path.display());
+    let bytes = read_bounded(path, TOKEN_BYTES_MAX).map_err(|error| wrong(&error.to_string()))?;
+    let token = bytes.trim_ascii();
+    if token.is_empty() {
+        return Err(wrong("is empty"));
+    }
+    match std::str::from_utf8(token) {
+        Ok(token) if token.bytes().all(|b| b.is_ascii_graphic()) => Ok(format!("Bearer {token}")),
+        _ => Err(wrong("must hold one token of visible ASCII characters")),
+    }
+}
+
+fn read_certificates(path: &Path) -> Result<RootCerts, String> {
+    let wrong = |reason: &str| format!("--ca-file {}: {reason}", path.display());
+    let pem = read_bounded(path, CA_BYTES_MAX).map_err(|error| wrong(&error.to_string()))?;
+    let mut certificates = Vec::new();
+    for item in parse_pem(&pem) {
+        if let PemItem::Certificate(certificate) = item.map_err(|error| wrong(&error.to_string()))? {
+            certificates.push(certificate);
+        }
+    }
+    if certificates.is_empty() {
+        return Err(wrong("holds no certificate in PEM form"));
+    }
+    Ok(RootCerts::new_with_certs(&certificates))
+}
+
+/// Reads a whole file that must not be larger than `limit` bytes.
+pub(crate) fn read_bounded(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(limit + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > limit {
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("is larger than {limit} bytes")));
+    }
+    Ok(bytes)
+}
+
+/// Resolves numbers and `localhost` itself: looking up a name within a deadline costs a thread.
+#[derive(Debug, Default)]
+struct NumbersFirst(DefaultResolver);
+
+impl Resolver for NumbersFirst {
+    fn resolve(
+        &self,
+        uri: &Uri,
+        config: &ureq::config::Config,
+        timeout: NextTimeout,
+    ) -> Result<ResolvedSocketAddrs, Error> {
+        let ips = own_answer(uri.host().unwrap_or_default());
+        if ips.is_empty() {
+            return self.0.resolve(uri, config, timeout);
+        }
+        let port = uri.port_u16().unwrap_or(if uri.scheme_str() == Some("https") { 443 } else { 80 });
+        let mut addresses = self.empty();
+        for ip in ips {
+            addresses.push(SocketAddr::new(ip, port));
+        }
+        Ok(addresses)
+    }
+}
+
+fn own_answer(host: &str) -> Vec<IpAddr> {
+    if host.eq_ignore_ascii_case("localhost") {
+        return vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
+    }
+    let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
+    bare.parse().into_iter().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_and_localhost_need_no_lookup() {
+        assert_eq!(own_answer("127.0.0.2"), [IpAddr::from([127, 0, 0, 2])]);
+        assert_eq!(own_answer("[::1]"), [IpAddr::from(Ipv6Addr::LOCALHOST)]);
+        assert_eq!(own_answer("LocalHost").len(), 2);
+        assert!(own_answer("monitor.example").is_empty());
+    }
+
+    #[test]
+    fn tokens_are_checked_before_they_become_a_header() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("token");
+        let read = |content: &[u8]| {
+            std::fs::write(&path, content).unwrap();
+            read_token(&path)
+        };
+        assert_eq!(read(b" secret\n"), Ok("Bearer secret".into()));
+        for bad in [&b""[..], b"\n", b"two words", b"line\r\nInjected: 1", b"\xff", &[b'x'; 5000]] {
+            let error = read(bad).unwrap_err();
+            assert!(error.starts_with("--token-file /"), "{error}");
+            assert!(!error.contains("words") && !error.contains("Injected"), "{error}");
+        }
+        assert!(read_token(&dir.path().join("none")).is_err());
+    }
+
+    #[test]
+    fn a_file_without_certificates_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("ca.pem");
+        std::fs::write(&path, "nothing").unwrap();
+        assert!(read_certificates(&path).unwrap_err().ends_with("holds no certificate in PEM form"));
+    }
+}
