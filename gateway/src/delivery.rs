@@ -1,0 +1,365 @@
+//! The delivery state machine: who gets what, when, from which node. Pure: no clock, no I/O, no randomness.
+//!
+//! One [`Machine`] per shard and gateway. [`Machine::apply`] folds the records of the shard's log; equal logs
+//! give equal machines on every gateway, which is all that gateways know of each other. It is level, not edge:
+//! whoever holds sessions asks [`Machine::next`] what is next for each of them whenever the fold has moved.
+//! Time is what records say ([`Clock`]).
+//!
+//! Positions instead of offsets: a [`Position`] says "everything below has been had", so that "nothing yet" needs
+//! no case of its own.
+//!
+//! The rules are numbered as in `docs/delivery.md`.
+
+mod browser;
+mod clock;
+mod fold;
+mod node;
+pub mod reporter;
+mod user;
+mod window;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use bellwire_common::ids::{BrowserId, NodeId, NotificationId, Offset, SessionId, UnixMillis, UserId};
+use bellwire_common::record::{Notify, Record, Status};
+
+use self::clock::Clock;
+use self::node::Node;
+use self::user::User;
+use self::window::Window;
+
+/// Heartbeats that one other node makes before a silent one counts as lost (rule 7). Two could be one lost report.
+pub const LOST_AFTER_BEATS: usize = 3;
+
+/// An id is remembered this long after its notification's expiry, in milliseconds of log time (rule 6): what an
+/// ingest repeats after an unknown append comes within its request's time limit.
+pub const DUPLICATE_GRACE_MS: u64 = 30_000;
+
+/// A place between records: everything below it has been had.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Position(u64);
+
+/// Bounds of a machine (rule 10) and the window in which a browser may come back.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// How long a browser that is away, and the sessions of a lost node, are remembered; the TTL. Milliseconds.
+    pub resume_ms: u64,
+    /// Browsers of one user above which those that are away are forgotten, the longest away first; open ones are
+    /// bounded by the gateways' limits on sessions.
+    pub browsers: usize,
+    /// Notifications held for one user, and their bytes.
+    pub user_entries: usize,
+    /// See [`Limits::user_entries`].
+    pub user_bytes: usize,
+    /// Bytes of notifications held for all users of the shard.
+    pub shard_bytes: usize,
+}
+
+/// A notification that is held for delivery. `X` is for the caller: what it has made of the payload.
+#[derive(Debug)]
+pub struct Held<X> {
+    /// Where it stands in the log.
+    pub offset: Offset,
+    /// Its id.
+    pub id: NotificationId,
+    /// When it is dropped.
+    pub expires_at: UnixMillis,
+    /// The notification as JSON, opaque here.
+    pub payload: Bytes,
+    /// The caller's own.
+    pub extra: X,
+}
+
+/// How many notifications ended how, since the machine began. Each ends in exactly one of these (rule 9),
+/// duplicates aside, which never began.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Outcomes {
+    /// Confirmed by a browser of their user.
+    pub delivered: u64,
+    /// Expired before any browser of their user confirmed them.
+    pub expired: u64,
+    /// Gave way to newer ones of the same user, unconfirmed.
+    pub user_bound: u64,
+    /// Gave way to newer ones of the shard, unconfirmed.
+    pub shard_bound: u64,
+    /// Same user and id as one before.
+    pub duplicate: u64,
+}
+
+/// What the fold knows of a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct View {
+    /// Its browser's cursor.
+    pub cursor: Position,
+    /// Its age: the smaller, the older.
+    pub since: Offset,
+    /// It was reported not to answer.
+    pub stalled: bool,
+    /// It is the one of its browser that shows the next notification.
+    pub owner: bool,
+}
+
+/// What a session is to be sent.
+#[derive(Debug)]
+pub struct Next<X> {
+    /// In order.
+    pub held: Vec<Arc<Held<X>>>,
+    /// The user has no other browser: what is made of these notifications serves nobody else.
+    pub alone: bool,
+    /// How many notifications the browser missed for want of room, in all (rule 10).
+    pub missed: u64,
+}
+
+/// Collects for whom [`Machine::next`] may now say something new. A hint: asking more often is harmless.
+#[derive(Debug, Default)]
+pub struct Touched {
+    /// Users with new notifications or other owners.
+    pub users: Vec<UserId>,
+    /// A session of this browser of the user was opened: its owner should prove that it is alive (rule 11).
+    pub opened: Vec<(UserId, BrowserId)>,
+    /// A status value changed.
+    pub status: bool,
+}
+
+/// The fold of one shard's log.
+#[derive(Debug)]
+pub struct Machine<X> {
+    limits: Limits,
+    applied: Position,
+    clock: Clock,
+    nodes: BTreeMap<NodeId, Node>,
+    users: HashMap<UserId, User<X>>,
+    window: Window,
+    status: BTreeMap<String, Status>,
+    outcomes: Outcomes,
+}
+
+// === impl Position ===
+
+impl Position {
+    /// Everything up to and with `offset`.
+    #[must_use]
+    pub fn after(offset: Offset) -> Self {
+        Self(offset.0.saturating_add(1))
+    }
+
+    /// Nothing for none, else everything up to and with it.
+    #[must_use]
+    pub fn after_optional(offset: Option<Offset>) -> Self {
+        offset.map_or(Self::default(), Self::after)
+    }
+
+    /// As a number, for the payload of a ping.
+    #[must_use]
+    pub fn as_u64(self) -> u64 {
+        self.0
+    }
+
+    /// What [`Position::as_u64`] gave.
+    #[must_use]
+    pub fn from_u64(number: u64) -> Self {
+        Self(number)
+    }
+
+    /// The last offset that has been had; none for nothing.
+    #[must_use]
+    pub fn last(self) -> Option<Offset> {
+        self.0.checked_sub(1).map(Offset)
+    }
+
+    /// Whether `offset` has been had.
+    #[must_use]
+    pub fn covers(self, offset: Offset) -> bool {
+        offset.0 < self.0
+    }
+}
+
+// === impl Machine ===
+
+impl<X> Machine<X> {
+    /// A machine that has read nothing.
+    #[must_use]
+    pub fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            applied: Position::default(),
+            clock: Clock::default(),
+            nodes: BTreeMap::new(),
+            users: HashMap::new(),
+            window: Window::default(),
+            status: BTreeMap::new(),
+            outcomes: Outcomes::default(),
+        }
+    }
+
+    /// Folds the next record; `extra` makes the caller's part of a notification that is held. A record at or below the
+    /// last one is ignored: a log that attaches anew may repeat.
+    pub fn apply(&mut self, offset: Offset, record: Record, extra: impl FnOnce() -> X, touched: &mut Touched) {
+        if self.applied.covers(offset) {
+            return;
+        }
+        self.applied = Position::after(offset);
+        match record {
+            Record::Notify(notify) => self.on_notify(offset, notify, extra, touched),
+            Record::Report(report) => self.on_report(offset, report, touched),
+            Record::Status(status) => self.on_status(status, touched),
+        }
+    }
+
+    /// What comes next for a session at `position`, in order, `max` at the most: nothing unless it is the owner of
+    /// its browser. It goes on at the larger of its position and the browser's cursor (rule 2).
+    #[must_use]
+    pub fn next(&self, session: SessionId, position: Position, max: usize) -> Next<X> {
+        let mut next = Next { held: Vec::new(), alone: true, missed: 0 };
+        let Some((user, browser)) = self.browser_of(session) else { return next };
+        if browser.owner(&self.nodes) == Some(session) {
+            next.held.extend(user.held_from(position.max(browser.cursor)).take(max).cloned());
+            next.alone = user.browsers.len() == 1;
+            next.missed = browser.missed;
+        }
+        next
+    }
+
+    /// What the fold knows of a session; none when it knows it not.
+    #[must_use]
+    pub fn view(&self, session: SessionId) -> Option<View> {
+        let (_, browser) = self.browser_of(session)?;
+        let known = browser.session(session)?;
+        Some(View {
+            cursor: browser.cursor,
+            since: known.since,
+            stalled: known.stalled,
+            owner: browser.owner(&self.nodes) == Some(session),
+        })
+    }
+
+    /// The owner of each of the user's browsers.
+    pub fn owners<'a>(&'a self, user: &UserId) -> impl Iterator<Item = SessionId> + 'a {
+        self.users.get(user).into_iter().flat_map(|user| user.browsers.iter()).filter_map(|b| b.owner(&self.nodes))
+    }
+
+    /// The owner of one browser.
+    #[must_use]
+    pub fn owner(&self, user: &UserId, browser: &BrowserId) -> Option<SessionId> {
+        self.users.get(user)?.browser(browser)?.owner(&self.nodes)
+    }
+
+    /// Every session that the fold attributes to a node.
+    pub fn sessions_of(&self, node: NodeId) -> impl Iterator<Item = SessionId> + '_ {
+        let numbers = self.nodes.get(&node).into_iter().flat_map(|n| n.sessions.keys());
+        numbers.map(move |&number| SessionId { node, number })
+    }
+
+    /// The bounds it was made with.
+    #[must_use]
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// How far the log has been folded.
+    #[must_use]
+    pub fn applied(&self) -> Position {
+        self.applied
+    }
+
+    /// Log time.
+    #[must_use]
+    pub fn time(&self) -> UnixMillis {
+        self.clock.now()
+    }
+
+    /// Number of the last report of a node that was folded; 0 before the first.
+    #[must_use]
+    pub fn read_back(&self, node: NodeId) -> u64 {
+        self.nodes.get(&node).map_or(0, |n| n.reported)
+    }
+
+    /// Number of the last heartbeat of a node that was folded; 0 before the first.
+    #[must_use]
+    pub fn beaten(&self, node: NodeId) -> u64 {
+        self.nodes.get(&node).map_or(0, Node::beaten)
+    }
+
+    /// Whether the others take the node for lost.
+    #[must_use]
+    pub fn is_lost(&self, node: NodeId) -> bool {
+        self.nodes.get(&node).is_some_and(Node::is_lost)
+    }
+
+    /// The nodes that live: they have made a heartbeat and are not lost.
+    pub fn living(&self) -> impl Iterator<Item = NodeId> + '_ {
+        self.nodes.iter().filter(|(_, node)| node.is_living()).map(|(&id, _)| id)
+    }
+
+    /// How notifications ended so far. The living node with the smallest id counts them (rule 9).
+    #[must_use]
+    pub fn outcomes(&self) -> Outcomes {
+        self.outcomes
+    }
+
+    /// The last values that every session is told.
+    pub fn status(&self) -> impl Iterator<Item = &Status> {
+        self.status.values()
+    }
+
+    /// Bytes of the notifications that are held.
+    #[must_use]
+    pub fn held_bytes(&self) -> usize {
+        self.window.bytes
+    }
+
+    fn browser_of(&self, session: SessionId) -> Option<(&User<X>, &browser::Browser)> {
+        let (user, browser) = self.nodes.get(&session.node)?.sessions.get(&session.number)?;
+        let user = self.users.get(user)?;
+        Some((user, user.browser(browser)?))
+    }
+
+    // --- notifications ---
+
+    fn on_notify(&mut self, offset: Offset, notify: Notify, extra: impl FnOnce() -> X, touched: &mut Touched) {
+        if !self.window.remember(&notify.user, &notify.id, notify.expires_at, offset) {
+            self.outcomes.duplicate += 1;
+            return;
+        }
+        if notify.expires_at <= self.clock.now() {
+            self.outcomes.expired += 1;
+            return;
+        }
+        let Notify { id, user, expires_at, payload, .. } = notify;
+        self.window.bytes += payload.len();
+        self.window.oldest.push_back((offset, user.clone()));
+        let held = Arc::new(Held { offset, id, expires_at, payload, extra: extra() });
+        self.users.entry(user.clone()).or_default().hold(held);
+        self.keep_bounds(&user);
+        touched.users.push(user);
+    }
+
+    /// What must give way is the oldest.
+    fn keep_bounds(&mut self, user: &UserId) {
+        while self.users.get(user).is_some_and(|u| u.over(self.limits.user_entries, self.limits.user_bytes)) {
+            let lost = self.drop_oldest_of(user);
+            self.outcomes.user_bound += u64::from(lost);
+        }
+        while self.window.bytes > self.limits.shard_bytes {
+            let Some((offset, user)) = self.window.oldest.pop_front() else { break };
+            if self.users.get(&user).and_then(User::oldest) == Some(offset) {
+                let lost = self.drop_oldest_of(&user);
+                self.outcomes.shard_bound += u64::from(lost);
+            }
+        }
+    }
+
+    /// Whether what was dropped had been confirmed by nobody.
+    fn drop_oldest_of(&mut self, id: &UserId) -> bool {
+        let Some(user) = self.users.get_mut(id) else { return false };
+        let Some(held) = user.give_way() else { return false };
+        self.window.bytes -= held.payload.len();
+        !user.seen.covers(held.offset)
+    }
+}

@@ -1,0 +1,61 @@
+//! Log time.
+
+use bellwire_common::ids::UnixMillis;
+
+/// The lower median of the living nodes' last report times; never falls (rule 5: one wrong clock must not expire
+/// others' notifications, and a quiet shard must not stand still).
+#[derive(Debug)]
+pub(super) struct Clock {
+    now: UnixMillis,
+}
+
+impl Default for Clock {
+    /// Before the first report it is 1970: nothing expires.
+    fn default() -> Self {
+        Self { now: UnixMillis(0) }
+    }
+}
+
+impl Clock {
+    pub(super) fn now(&self) -> UnixMillis {
+        self.now
+    }
+
+    /// Takes the living nodes' last report times; whether time went on.
+    pub(super) fn advance(&mut self, times: impl Iterator<Item = UnixMillis>) -> bool {
+        let mut times: Vec<UnixMillis> = times.collect();
+        times.sort_unstable();
+        let Some(&median) = times.get(times.len().saturating_sub(1) / 2) else { return false };
+        if median <= self.now {
+            return false;
+        }
+        self.now = median;
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn after(steps: &[&[u64]]) -> u64 {
+        let mut clock = Clock::default();
+        for times in steps {
+            clock.advance(times.iter().map(|&t| UnixMillis(t)));
+        }
+        clock.now().0
+    }
+
+    #[test]
+    fn it_is_the_lower_median() {
+        assert_eq!(after(&[&[10]]), 10);
+        assert_eq!(after(&[&[10, 99]]), 10);
+        assert_eq!(after(&[&[10, 20, 99]]), 20);
+        assert_eq!(after(&[&[10, 20, 30, 99]]), 20);
+    }
+
+    #[test]
+    fn it_never_falls() {
+        assert_eq!(after(&[&[30], &[10], &[]]), 30);
+    }
+}

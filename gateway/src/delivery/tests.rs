@@ -1,0 +1,137 @@
+//! The rules of the design, one by one, and what must hold for every log.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+
+use bellwire_common::ids::{BrowserId, NodeId, NotificationId, Offset, SessionId, UnixMillis, UserId};
+use bellwire_common::record::{Entry as Line, Notify, Opened, Record, Report};
+
+use super::{DUPLICATE_GRACE_MS, Limits, Machine, Position, Touched};
+
+mod properties;
+mod reporting;
+mod rules;
+
+pub(super) const TTL_MS: u64 = 600_000;
+const A: NodeId = NodeId(1);
+const B: NodeId = NodeId(2);
+
+/// A log that is written by hand and folded at once.
+pub(super) struct World {
+    machine: Machine<()>,
+    next: u64,
+    numbers: BTreeMap<NodeId, (u64, u64)>,
+    /// Clock of the reports, in milliseconds.
+    now: u64,
+}
+
+impl World {
+    fn new() -> Self {
+        Self::with(limits())
+    }
+
+    fn with(limits: Limits) -> Self {
+        Self { machine: Machine::new(limits), next: 0, numbers: BTreeMap::new(), now: 1_000_000 }
+    }
+
+    fn push(&mut self, record: Record) -> Offset {
+        let offset = Offset(self.next);
+        // Offsets grow, but skip.
+        self.next += 1 + self.next % 2;
+        self.machine.apply(offset, record, || (), &mut Touched::default());
+        offset
+    }
+
+    fn notify(&mut self, id: &str) -> Offset {
+        self.notify_until(id, self.now + TTL_MS)
+    }
+
+    fn notify_until(&mut self, id: &str, expires_at: u64) -> Offset {
+        self.push(Record::Notify(Notify {
+            id: NotificationId::try_new(id).unwrap(),
+            user: user(),
+            accepted_at: UnixMillis(self.now),
+            expires_at: UnixMillis(expires_at),
+            payload: Bytes::from_static(b"0123456789"),
+        }))
+    }
+
+    fn report(&mut self, node: NodeId, entries: Vec<Line>) -> Offset {
+        let numbers = self.numbers.entry(node).or_default();
+        numbers.0 += 1;
+        let number = numbers.0;
+        self.push(Record::Report(Report { node, number, at: UnixMillis(self.now), entries }))
+    }
+
+    fn beat(&mut self, node: NodeId) -> Offset {
+        self.now += 1000;
+        let numbers = self.numbers.entry(node).or_default();
+        numbers.1 += 1;
+        let number = numbers.1;
+        self.report(node, vec![Line::Beat { number }])
+    }
+
+    /// Opens a tab; its greeting saw all that there is.
+    fn open(&mut self, session: SessionId, browser: &str) -> Offset {
+        let from = self.machine.applied().last();
+        self.open_from(session, browser, from)
+    }
+
+    fn open_from(&mut self, session: SessionId, browser: &str, from: Option<Offset>) -> Offset {
+        self.report(session.node, vec![Line::Opened(opened(session, browser, from))])
+    }
+
+    fn close(&mut self, session: SessionId) {
+        self.report(session.node, vec![Line::Closed { session: session.number }]);
+    }
+
+    fn confirm(&mut self, session: SessionId, upto: Offset) -> Offset {
+        self.report(session.node, vec![Line::Confirmed { session: session.number, upto }])
+    }
+
+    fn stall(&mut self, session: SessionId) {
+        self.report(session.node, vec![Line::Stalled { session: session.number }]);
+    }
+
+    /// Ids that the session is to be sent from its beginning.
+    fn next(&self, session: SessionId) -> Vec<String> {
+        self.next_after(session, Position::default())
+    }
+
+    fn next_after(&self, session: SessionId, position: Position) -> Vec<String> {
+        self.machine.next(session, position, 100).held.iter().map(|held| held.id.to_string()).collect()
+    }
+
+    fn owner(&self, browser: &str) -> Option<SessionId> {
+        self.machine.owner(&user(), &browser_id(browser))
+    }
+}
+
+fn limits() -> Limits {
+    Limits { resume_ms: TTL_MS, browsers: 16, user_entries: 100, user_bytes: 10_000, shard_bytes: 100_000 }
+}
+
+fn tab(node: NodeId, number: u64) -> SessionId {
+    SessionId { node, number }
+}
+
+fn user() -> UserId {
+    UserId::try_new("7").unwrap()
+}
+
+fn browser_id(text: &str) -> BrowserId {
+    BrowserId::try_new(text).unwrap()
+}
+
+fn opened(session: SessionId, browser: &str, from: Option<Offset>) -> Opened {
+    Opened {
+        session: session.number,
+        user: user(),
+        browser: browser_id(browser),
+        since: None,
+        cursor: None,
+        from,
+        stalled: false,
+    }
+}

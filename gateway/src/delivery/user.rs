@@ -1,0 +1,138 @@
+//! One user: what is held for it, and its browsers.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use bellwire_common::ids::{BrowserId, Offset, UnixMillis};
+use bellwire_common::record::Opened;
+
+use super::browser::Browser;
+use super::{Held, Outcomes, Position};
+
+#[derive(Debug)]
+pub(super) struct User<X> {
+    /// The furthest that any of its browsers confirmed (rule 4).
+    pub(super) seen: Position,
+    /// Sorted by id: one user may have a thousand.
+    pub(super) browsers: Vec<Browser>,
+    /// In the order of the log.
+    held: VecDeque<Arc<Held<X>>>,
+    bytes: usize,
+}
+
+impl<X> Default for User<X> {
+    fn default() -> Self {
+        Self { seen: Position::default(), browsers: Vec::new(), held: VecDeque::new(), bytes: 0 }
+    }
+}
+
+impl<X> User<X> {
+    // --- browsers ---
+
+    pub(super) fn browser(&self, id: &BrowserId) -> Option<&Browser> {
+        self.find(id).ok().and_then(|index| self.browsers.get(index))
+    }
+
+    pub(super) fn browser_mut(&mut self, id: &BrowserId) -> Option<&mut Browser> {
+        self.find(id).ok().and_then(|index| self.browsers.get_mut(index))
+    }
+
+    /// The browser that opens a session. One that is not known starts at the smaller of where its tab was greeted and
+    /// what others confirmed (rule 4); for it the longest away gives way when there are `max` already.
+    pub(super) fn browser_for(&mut self, opened: &Opened, offset: Offset, max: usize) -> &mut Browser {
+        let index = self.find(&opened.browser).unwrap_or_else(|_| {
+            if self.browsers.len() >= max {
+                self.forget_longest_away();
+            }
+            let from = Position::after_optional(opened.from.filter(|from| *from < offset));
+            let index = self.find(&opened.browser).unwrap_or_else(|free| free);
+            // Most users have one browser, most browsers one tab: room for four would be most of what they take.
+            self.browsers.reserve_exact(usize::from(self.browsers.is_empty()));
+            self.browsers.insert(index, Browser::new(opened.browser.clone(), from.min(self.seen)));
+            index
+        });
+        &mut self.browsers[index]
+    }
+
+    fn find(&self, id: &BrowserId) -> Result<usize, usize> {
+        self.browsers.binary_search_by(|browser| browser.id.cmp(id))
+    }
+
+    fn forget_longest_away(&mut self) {
+        let away = self.browsers.iter().enumerate().filter_map(|(i, b)| Some((b.away_since()?, i)));
+        if let Some((_, index)) = away.min() {
+            self.browsers.remove(index);
+        }
+    }
+
+    /// Forgets a browser unless it came back in between.
+    pub(super) fn forget_browser_away_since(&mut self, id: &BrowserId, since: UnixMillis) {
+        self.browsers.retain(|browser| browser.id != *id || browser.away_since() != Some(since));
+    }
+
+    /// Notes that a browser has everything below `upto`; what that is the first to have is delivered.
+    pub(super) fn saw(&mut self, upto: Position, outcomes: &mut Outcomes) {
+        if upto > self.seen {
+            let (from, to) = (self.index_of(self.seen), self.index_of(upto));
+            outcomes.delivered += (to - from) as u64;
+            self.seen = upto;
+        }
+    }
+
+    // --- notifications ---
+
+    pub(super) fn hold(&mut self, held: Arc<Held<X>>) {
+        self.bytes += held.payload.len();
+        self.held.push_back(held);
+    }
+
+    pub(super) fn held_from(&self, position: Position) -> impl Iterator<Item = &Arc<Held<X>>> {
+        self.held.range(self.index_of(position)..)
+    }
+
+    pub(super) fn holds(&self, offset: Offset) -> bool {
+        self.held.get(self.index_at(offset)).is_some_and(|held| held.offset == offset)
+    }
+
+    pub(super) fn oldest(&self) -> Option<Offset> {
+        self.held.front().map(|held| held.offset)
+    }
+
+    pub(super) fn over(&self, entries: usize, bytes: usize) -> bool {
+        self.held.len() > entries || self.bytes > bytes
+    }
+
+    /// Takes out what has expired.
+    pub(super) fn take(&mut self, offset: Offset) -> Option<Arc<Held<X>>> {
+        let index = self.index_at(offset);
+        if self.held.get(index)?.offset != offset {
+            return None;
+        }
+        let held = self.held.remove(index)?;
+        self.bytes -= held.payload.len();
+        Some(held)
+    }
+
+    /// Drops the oldest for want of room; browsers that had it not yet missed it (rule 10).
+    pub(super) fn give_way(&mut self) -> Option<Arc<Held<X>>> {
+        let held = self.held.pop_front()?;
+        self.bytes -= held.payload.len();
+        for browser in self.browsers.iter_mut().filter(|browser| !browser.cursor.covers(held.offset)) {
+            browser.missed += 1;
+        }
+        Some(held)
+    }
+
+    /// Nothing is left that anybody could ask for.
+    pub(super) fn is_empty(&self) -> bool {
+        self.held.is_empty() && self.browsers.is_empty()
+    }
+
+    fn index_of(&self, position: Position) -> usize {
+        self.held.partition_point(|held| position.covers(held.offset))
+    }
+
+    fn index_at(&self, offset: Offset) -> usize {
+        self.held.partition_point(|held| held.offset < offset)
+    }
+}

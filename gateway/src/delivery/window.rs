@@ -1,0 +1,68 @@
+//! What a shard remembers, in the order in which it may forget it.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
+
+use bellwire_common::ids::{BrowserId, NotificationId, Offset, UnixMillis, UserId};
+
+use super::DUPLICATE_GRACE_MS;
+
+#[derive(Debug, Default)]
+pub(super) struct Window {
+    /// Ids that were seen (rule 6).
+    ids: HashSet<(UserId, NotificationId)>,
+    /// By expiry: what is held, or was.
+    expiring: BTreeMap<(UnixMillis, Offset), (UserId, NotificationId)>,
+    /// Ids whose notification has expired, by the time when they are forgotten.
+    fading: BTreeMap<(UnixMillis, Offset), (UserId, NotificationId)>,
+    /// By offset: what is held; entries whose notification is gone are skipped.
+    pub(super) oldest: VecDeque<(Offset, UserId)>,
+    /// Browsers without a session, by the time when the last one ended; those that came back are skipped.
+    pub(super) away: BTreeSet<(UnixMillis, UserId, BrowserId)>,
+    /// Of all payloads held.
+    pub(super) bytes: usize,
+}
+
+impl Window {
+    /// Whether the id is new for the user.
+    pub(super) fn remember(&mut self, user: &UserId, id: &NotificationId, expires: UnixMillis, offset: Offset) -> bool {
+        let key = (user.clone(), id.clone());
+        if !self.ids.insert(key.clone()) {
+            return false;
+        }
+        self.expiring.insert((expires, offset), key);
+        true
+    }
+
+    /// The next notification whose time has come; its id fades from then on.
+    pub(super) fn pop_expired(&mut self, now: UnixMillis) -> Option<(Offset, UserId)> {
+        self.forget_faded(now);
+        let entry = self.expiring.first_entry().filter(|entry| entry.key().0 <= now)?;
+        let ((expires, offset), (user, id)) = entry.remove_entry();
+        self.fading.insert((expires.plus(DUPLICATE_GRACE_MS), offset), (user.clone(), id));
+        Some((offset, user))
+    }
+
+    fn forget_faded(&mut self, now: UnixMillis) {
+        while let Some(entry) = self.fading.first_entry().filter(|entry| entry.key().0 <= now) {
+            self.ids.remove(&entry.remove());
+        }
+    }
+
+    /// The next browser that is away since before `before`.
+    pub(super) fn pop_away(&mut self, before: UnixMillis) -> Option<(UnixMillis, UserId, BrowserId)> {
+        if self.away.first()?.0 >= before {
+            return None;
+        }
+        self.away.pop_first()
+    }
+
+    /// Drops from the front what is no longer held.
+    pub(super) fn trim_oldest(&mut self, holds: impl Fn(&UserId, Offset) -> bool) {
+        while let Some((offset, user)) = self.oldest.front() {
+            if holds(user, *offset) {
+                break;
+            }
+            self.oldest.pop_front();
+        }
+    }
+}
