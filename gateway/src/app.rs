@@ -1,0 +1,155 @@
+//! Puts the gateway together. Only this module and the binary know all parts.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use bellwire_common::ids::{self, NodeId};
+use bellwire_common::log::SharedLog;
+
+use crate::delivery::Limits;
+use crate::edge;
+use crate::hub::Hub;
+use crate::meters::Meters;
+use crate::protocol::{End, Protocol, SharedKey};
+use crate::shard::{Shard, Signals};
+
+/// Bounds of what is held for delivery. At 600 bytes and 100 notifications a second, a TTL of 600 s holds 36 MB.
+const SHARD_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// One user's storm must not push out the others': some ten minutes at 15 a second.
+const USER_ENTRIES_MAX: usize = 10_000;
+/// See [`USER_ENTRIES_MAX`].
+const USER_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Browsers of one user that are remembered while they are away.
+const BROWSERS_MAX: usize = 16;
+
+/// How a gateway runs.
+#[derive(Debug)]
+pub struct GatewaySettings {
+    /// How long a notification is worth showing, in milliseconds; also how long a browser may be away and lose nothing.
+    pub ttl_ms: u64,
+    /// The key that tabs must know; without one no tab gets in.
+    pub shared_key: Option<SharedKey>,
+}
+
+/// A running gateway. It reads the log from its start on; its router may be served once it has caught up.
+pub struct Gateway {
+    hub: Arc<Hub>,
+    caught_up: Vec<watch::Receiver<bool>>,
+    stop: CancellationToken,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl fmt::Debug for Gateway {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Gateway").field("node", &self.hub.node).finish_non_exhaustive()
+    }
+}
+
+impl Gateway {
+    /// Starts to read the log, as a new node. Must be called within a tokio runtime.
+    #[must_use]
+    pub fn start(settings: GatewaySettings, log: &SharedLog) -> Self {
+        let node = NodeId(fastrand::u64(1..));
+        let meters = Arc::new(Meters::new());
+        let limits = Limits {
+            resume_ms: settings.ttl_ms,
+            browsers: BROWSERS_MAX,
+            user_entries: USER_ENTRIES_MAX,
+            user_bytes: USER_BYTES_MAX,
+            shard_bytes: SHARD_BYTES_MAX,
+        };
+        let shard = |number| Shard::new(ids::Shard(number), node, Arc::clone(log), limits.clone(), Arc::clone(&meters));
+        let shards: Vec<Arc<Shard>> = (0..log.shards()).map(shard).collect();
+        let hub = Hub::new(node, shards, settings.shared_key, settings.ttl_ms, meters);
+        info!(%node, shards = log.shards(), "gateway starts");
+        let stop = CancellationToken::new();
+        let (caught_up, tasks) = hub
+            .shards
+            .iter()
+            .map(|shard| {
+                let (sender, receiver) = watch::channel(false);
+                let told = Arc::downgrade(&hub);
+                let on_status = Box::new(move || {
+                    if let Some(hub) = told.upgrade() {
+                        hub.on_status();
+                    }
+                });
+                let signals = Signals { caught_up: sender, on_status, stop: stop.clone() };
+                (receiver, tokio::spawn(Arc::clone(shard).run(settings.ttl_ms, signals)))
+            })
+            .unzip();
+        Self { hub, caught_up, stop, tasks }
+    }
+
+    /// Waits until every shard has been read up to its end for the first time.
+    pub async fn caught_up(&self) {
+        for receiver in &self.caught_up {
+            // The sender goes only with the shard's task, and then nothing is to be waited for.
+            let _ = receiver.clone().wait_for(|caught_up| *caught_up).await;
+        }
+    }
+
+    /// The gateway's routes: WebSockets on every path, the page at `/`.
+    pub fn router(&self) -> Router {
+        edge::router(Arc::clone(&self.hub))
+    }
+
+    /// How many sessions are open.
+    #[must_use]
+    pub fn sessions(&self) -> usize {
+        self.hub.sessions()
+    }
+
+    /// Takes no new session, ends the open ones evenly over `time` (each as its protocol needs, V1 tabs at its end), tells
+    /// the other nodes, and stops. Says how many sessions were still open at the end.
+    pub async fn drain(self, time: Duration) -> usize {
+        self.hub.start_draining();
+        let (last, first): (Vec<_>, Vec<_>) = self.hub.tabs().into_iter().partition(|(p, _)| *p == Protocol::V1);
+        if !first.is_empty() || !last.is_empty() {
+            info!(sessions = first.len() + last.len(), seconds = time.as_secs_f64(), "ending the sessions");
+        }
+        let (begin, count) = (Instant::now(), first.len());
+        for (index, (_, tab)) in first.into_iter().enumerate() {
+            sleep_until(begin + time.mul_f64(index as f64 / count as f64)).await;
+            tab.drain();
+        }
+        if !last.is_empty() {
+            // These cannot come back by themselves.
+            sleep_until(begin + time).await;
+            last.iter().for_each(|(_, tab)| tab.drain());
+        }
+        self.wait_for_sessions().await;
+        let cut = self.hub.tabs();
+        if !cut.is_empty() {
+            warn!(sessions = cut.len(), "sessions did not end in time and are cut");
+            cut.iter().for_each(|(protocol, _)| self.hub.meters.session_closed(*protocol, End::Shutdown));
+        }
+        self.stop.cancel();
+        for task in self.tasks {
+            let _ = task.await;
+        }
+        cut.len()
+    }
+
+    /// Sessions that were told to go need a moment for their last write.
+    async fn wait_for_sessions(&self) {
+        let deadline = Instant::now() + LAST_WRITES_WITHIN;
+        while self.hub.sessions() > 0 && Instant::now() < deadline {
+            tokio::select! {
+                () = self.hub.session_ended() => {}
+                () = sleep_until(deadline) => {}
+            }
+        }
+    }
+}
+
+/// See [`Gateway::drain`].
+const LAST_WRITES_WITHIN: Duration = Duration::from_secs(4);

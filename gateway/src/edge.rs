@@ -1,0 +1,127 @@
+//! The gateway's HTTP edge: turns handshakes into sessions, and serves the page.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{FromRequestParts, Request, State, WebSocketUpgrade};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+
+use bellwire_common::metrics::GATEWAY_HANDSHAKES_REFUSED;
+
+use crate::hub::Hub;
+use crate::protocol::{FRAME_BYTES_MAX, Handshake, Identity, Protocol, decide};
+use crate::session;
+
+/// What a tab says fits in; larger messages grow the buffer while they are read. Measured in docs/performance.md.
+const READ_BUFFER_BYTES: usize = 512;
+/// Frames are joined in one write up to this many bytes.
+const WRITE_BUFFER_BYTES: usize = 16 * 1024;
+/// The write buffer holds one more frame than [`WRITE_BUFFER_BYTES`], the largest one included.
+const WRITE_BUFFER_BYTES_MAX: usize = 128 * 1024;
+
+/// The page works under any path prefix and from nowhere else; styles and scripts only from files of its own.
+const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; \
+     form-action 'none'; frame-ancestors 'none'";
+
+/// Routes of the gateway. WebSockets are taken on every path that nobody else has: proxies change it.
+pub(crate) fn router(hub: Arc<Hub>) -> Router {
+    Router::new()
+        .route("/healthz", get(|| async { "ok" }))
+        .route("/page.js", get(|| async { asset("text/javascript; charset=utf-8", include_str!("../page/page.js")) }))
+        .route("/icon.svg", get(|| async { asset("image/svg+xml", include_str!("../page/icon.svg")) }))
+        .route("/page.css", get(|| async { asset("text/css; charset=utf-8", include_str!("../page/page.css")) }))
+        .fallback(any)
+        .with_state(hub)
+}
+
+async fn any(State(hub): State<Arc<Hub>>, request: Request) -> Response {
+    if request.method() == Method::GET && request.uri().path() == "/" && !wants_websocket(request.headers()) {
+        return asset("text/html; charset=utf-8", include_str!("../page/index.html"));
+    }
+    handshake(hub, request).await
+}
+
+async fn handshake(hub: Arc<Hub>, request: Request) -> Response {
+    let (mut parts, _body) = request.into_parts();
+    if !wants_websocket(&parts.headers) && !has_query_identity(&parts.uri) {
+        return refuse(StatusCode::NOT_FOUND, "not found\n", "not_websocket");
+    }
+    if hub.is_draining() {
+        return refuse(StatusCode::SERVICE_UNAVAILABLE, "this node is going; connect again\n", "draining");
+    }
+    let offered = offered(&parts.headers);
+    match decide(offered.as_deref(), parts.uri.query(), hub.key.as_ref()) {
+        Handshake::Refuse { status, body, reason } => {
+            refuse(StatusCode::from_u16(status).unwrap_or(StatusCode::UNAUTHORIZED), body, reason)
+        }
+        Handshake::Accept { protocol, subprotocol, identity } => {
+            match WebSocketUpgrade::from_request_parts(&mut parts, &()).await {
+                Ok(upgrade) => accept(hub, upgrade, protocol, subprotocol, identity),
+                Err(rejection) => {
+                    GATEWAY_HANDSHAKES_REFUSED.count(&["not_websocket"]);
+                    rejection.into_response()
+                }
+            }
+        }
+    }
+}
+
+fn accept(
+    hub: Arc<Hub>,
+    upgrade: WebSocketUpgrade,
+    protocol: Protocol,
+    subprotocol: Option<&'static str>,
+    identity: Option<Identity>,
+) -> Response {
+    let mut upgrade = upgrade
+        .read_buffer_size(READ_BUFFER_BYTES)
+        .write_buffer_size(WRITE_BUFFER_BYTES)
+        .max_write_buffer_size(WRITE_BUFFER_BYTES_MAX)
+        .max_message_size(FRAME_BYTES_MAX)
+        .max_frame_size(FRAME_BYTES_MAX);
+    if let Some(subprotocol) = subprotocol {
+        upgrade.set_selected_protocol(HeaderValue::from_static(subprotocol));
+    }
+    // A task of its own: the one that upgraded is ten times as large, and would stay as long as the tab.
+    upgrade.on_upgrade(move |socket| {
+        let seat = hub.seat(protocol);
+        tokio::spawn(session::serve(socket, seat, protocol, identity));
+        std::future::ready(())
+    })
+}
+
+fn wants_websocket(headers: &HeaderMap) -> bool {
+    headers.get(header::UPGRADE).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"))
+}
+
+/// V2's server answers a plain request with its own refusals when it looks like a tab's.
+fn has_query_identity(uri: &Uri) -> bool {
+    uri.query().is_some_and(|query| query.contains("userId="))
+}
+
+fn offered(headers: &HeaderMap) -> Option<String> {
+    let mut values = headers.get_all(header::SEC_WEBSOCKET_PROTOCOL).iter().peekable();
+    values.peek()?;
+    // What is no text matches no key: the refusal is the same.
+    Some(values.map(|value| value.to_str().unwrap_or("?")).collect::<Vec<_>>().join(","))
+}
+
+fn refuse(status: StatusCode, body: &'static str, reason: &'static str) -> Response {
+    GATEWAY_HANDSHAKES_REFUSED.count(&[reason]);
+    let headers = [(header::CONTENT_TYPE, "text/plain; charset=utf-8"), (header::X_CONTENT_TYPE_OPTIONS, "nosniff")];
+    (status, headers, body).into_response()
+}
+
+fn asset(content_type: &'static str, body: &'static str) -> Response {
+    let headers = [
+        (header::CONTENT_TYPE, content_type),
+        (header::CACHE_CONTROL, "no-cache"),
+        (header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "no-referrer"),
+    ];
+    (headers, Body::from(body)).into_response()
+}

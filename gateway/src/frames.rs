@@ -1,0 +1,52 @@
+//! A notification's frames: each protocol's text is made once and shared by all tabs that get it.
+
+use std::sync::OnceLock;
+use std::time::Instant;
+
+use axum::extract::ws::Utf8Bytes;
+
+use bellwire_common::ids::UserId;
+use bellwire_common::notification::Notification;
+
+use crate::delivery::Held;
+use crate::protocol::{self, Protocol, native};
+
+/// What the gateway keeps with a held notification.
+#[derive(Debug)]
+pub(crate) struct Frames {
+    /// When this node read it.
+    pub(crate) read_at: Instant,
+    made: [OnceLock<Option<Utf8Bytes>>; Protocol::ALL.len()],
+}
+
+impl Frames {
+    pub(crate) fn read_now() -> Self {
+        Self { read_at: Instant::now(), made: Default::default() }
+    }
+}
+
+/// The frame of a notification for a protocol; none when its payload cannot be read (a later version wrote it).
+/// `keep` says that others will want the same one.
+pub(crate) fn frame(
+    held: &Held<Frames>,
+    protocol: Protocol,
+    user: &UserId,
+    log: &str,
+    keep: bool,
+) -> Option<Utf8Bytes> {
+    let cell = &held.extra.made[protocol as usize];
+    if let Some(made) = cell.get() {
+        return made.clone();
+    }
+    let text = make(held, protocol, user, log);
+    if keep {
+        return cell.get_or_init(|| text).clone();
+    }
+    text
+}
+
+fn make(held: &Held<Frames>, protocol: Protocol, user: &UserId, log: &str) -> Option<Utf8Bytes> {
+    let notification: Notification = serde_json::from_slice(&held.payload).ok()?;
+    let cursor = native::cursor_token(log, held.offset);
+    protocol::encode(protocol, user, &held.id, &cursor, &notification).map(Utf8Bytes::from)
+}

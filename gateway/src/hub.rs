@@ -1,0 +1,125 @@
+//! What all sessions of a node share.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::Notify;
+
+use bellwire_common::ids::{self, NodeId, Offset, UserId};
+
+use crate::meters::Meters;
+use crate::protocol::{Protocol, SharedKey};
+use crate::shard::Shard;
+use crate::tab::Tab;
+
+pub(crate) struct Hub {
+    pub(crate) node: NodeId,
+    pub(crate) shards: Vec<Arc<Shard>>,
+    pub(crate) key: Option<SharedKey>,
+    pub(crate) ttl_ms: u64,
+    pub(crate) meters: Arc<Meters>,
+    started: Instant,
+    numbers: AtomicU64,
+    draining: AtomicBool,
+    tabs: Mutex<HashMap<u64, (Protocol, Arc<Tab>)>>,
+    ended: Notify,
+}
+
+/// A session's place among the others; its drop takes it out.
+pub(crate) struct Seat {
+    pub(crate) hub: Arc<Hub>,
+    pub(crate) number: u64,
+    pub(crate) tab: Arc<Tab>,
+}
+
+impl Hub {
+    pub(crate) fn new(
+        node: NodeId,
+        shards: Vec<Arc<Shard>>,
+        key: Option<SharedKey>,
+        ttl_ms: u64,
+        meters: Arc<Meters>,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            node,
+            shards,
+            key,
+            ttl_ms,
+            meters,
+            started: Instant::now(),
+            numbers: AtomicU64::new(1),
+            draining: AtomicBool::new(false),
+            tabs: Mutex::new(HashMap::new()),
+            ended: Notify::new(),
+        })
+    }
+
+    /// Milliseconds of the node's steady clock.
+    pub(crate) fn now(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// The instant of a time of [`Hub::now`]; none when it is out of reach.
+    pub(crate) fn instant(&self, at: u64) -> Option<Instant> {
+        self.started.checked_add(Duration::from_millis(at))
+    }
+
+    pub(crate) fn shard_of(&self, user: &UserId) -> &Arc<Shard> {
+        let count = u16::try_from(self.shards.len()).unwrap_or(u16::MAX);
+        &self.shards[usize::from(ids::Shard::of(user, count).0)]
+    }
+
+    /// How far each shard was applied.
+    pub(crate) fn applied(&self) -> Box<[Option<Offset>]> {
+        self.shards.iter().map(|shard| shard.applied()).collect()
+    }
+
+    pub(crate) fn seat(self: &Arc<Self>, protocol: Protocol) -> Seat {
+        let number = self.numbers.fetch_add(1, Ordering::Relaxed);
+        let tab = Arc::new(Tab::default());
+        self.lock().insert(number, (protocol, Arc::clone(&tab)));
+        self.meters.session_opened(protocol);
+        Seat { hub: Arc::clone(self), number, tab }
+    }
+
+    /// Wakes every session: a status value has changed.
+    pub(crate) fn on_status(&self) {
+        self.lock().values().for_each(|(_, tab)| tab.status());
+    }
+
+    /// From now on no session is taken.
+    pub(crate) fn start_draining(&self) {
+        self.draining.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Acquire)
+    }
+
+    /// The open sessions.
+    pub(crate) fn tabs(&self) -> Vec<(Protocol, Arc<Tab>)> {
+        self.lock().values().cloned().collect()
+    }
+
+    pub(crate) fn sessions(&self) -> usize {
+        self.lock().len()
+    }
+
+    /// Waits until one more session has ended.
+    pub(crate) async fn session_ended(&self) {
+        self.ended.notified().await;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<u64, (Protocol, Arc<Tab>)>> {
+        self.tabs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.hub.lock().remove(&self.number);
+        self.hub.ended.notify_one();
+    }
+}

@@ -1,0 +1,17 @@
+//! Bellwire's gateway: reads the log, decides who gets what, serves browser tabs.
+//!
+//! - [`delivery`]: pure; the state machine that every gateway folds the log through
+//! - [`protocol`]: pure; what the tabs speak
+//! - [`app`]: puts the parts together: shards that read the log, sessions that serve tabs, the HTTP edge, the drain
+
+pub mod app;
+pub mod delivery;
+mod edge;
+mod frames;
+mod hub;
+mod liveness;
+mod meters;
+pub mod protocol;
+mod session;
+mod shard;
+mod tab;

@@ -1,0 +1,341 @@
+//! Whether a tab lives, and what it has proved to have. Pure: times come in as milliseconds of one steady clock.
+//!
+//! Two proofs (design, section 5). *Link*: the pong to a ping whose payload is the position: the browser has everything
+//! before it, though its page may hang. *Page*: the page's own answer, a native `ack` or the echo of a repeated
+//! greeting. Only the page's proof moves the cursor.
+
+use crate::delivery::Position;
+use crate::protocol::{End, Protocol};
+
+/// A ping at least this often: proxies cut what is silent for 60 s, and half-open connections must show.
+pub(crate) const PING_EVERY_MS: u64 = 25_000;
+/// A pong later than this ends the session.
+pub(crate) const PONG_WITHIN_MS: u64 = 12_000;
+/// In a burst a ping after so many bytes, so that a slow link that moves is not taken for a dead one.
+pub(crate) const PING_EVERY_BYTES: usize = 16 * 1024;
+/// At most one repeated greeting in this time: each makes the page register again.
+pub(crate) const GREETING_EVERY_MS: u64 = 1_000;
+/// Without a proof for this long the browser's next tab takes over (rule 11).
+pub(crate) const STALL_AFTER_MS: u64 = 5_000;
+/// V1 and V2 pages speak every 30 s, in the background once a minute; after this they hang (rule 11).
+pub(crate) const PAGE_SILENT_MS: u64 = 150_000;
+/// A V1 tab cannot come back, so it is only demoted; after this long without an answer it is given up.
+pub(crate) const V1_GIVEN_UP_MS: u64 = 15 * 60 * 1_000;
+/// A native tab says hello within this time.
+pub(crate) const HELLO_WITHIN_MS: u64 = 10_000;
+
+/// What is to be done now, or when to ask again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Due {
+    /// Send a ping that stands for the position, then ask again.
+    Ping(Position),
+    /// Ask the page for a proof that stands for the position: repeat the greeting (V1, V2), or say `ping` (native).
+    Greeting(Position),
+    /// The tab does not answer: let another take over, then ask again.
+    Stalled,
+    /// End the session.
+    End(End),
+    /// Nothing before this time.
+    Wait(u64),
+}
+
+/// One session's proofs and deadlines.
+#[derive(Debug)]
+pub(crate) struct Liveness {
+    protocol: Protocol,
+    opened_at: u64,
+    announced: bool,
+    /// Sent to the tab.
+    written: Position,
+    /// Proved by the page.
+    proved: Position,
+    ping: Option<(u64, Position)>,
+    pinged: Position,
+    pinged_at: u64,
+    unpinged_bytes: u32,
+    greeted: Position,
+    greeted_at: u64,
+    /// Oldest thing that the page has not answered: a write, or being asked.
+    unproved_since: Option<u64>,
+    proved_at: u64,
+    /// Asked for a proof without a write.
+    asked: bool,
+    page_spoke_at: u64,
+    stalled_since: Option<u64>,
+}
+
+impl Liveness {
+    pub(crate) fn new(protocol: Protocol, now: u64) -> Self {
+        Self {
+            protocol,
+            opened_at: now,
+            announced: false,
+            written: Position::default(),
+            proved: Position::default(),
+            ping: None,
+            pinged: Position::default(),
+            pinged_at: now,
+            unpinged_bytes: 0,
+            greeted: Position::default(),
+            greeted_at: now,
+            unproved_since: None,
+            proved_at: now,
+            asked: false,
+            page_spoke_at: now,
+            stalled_since: None,
+        }
+    }
+
+    /// What was sent so far.
+    pub(crate) fn written(&self) -> Position {
+        self.written
+    }
+
+    /// The page has proved that it has all that was written.
+    pub(crate) fn all_proved(&self) -> bool {
+        self.proved >= self.written
+    }
+
+    pub(crate) fn on_announced(&mut self) {
+        self.announced = true;
+    }
+
+    /// A notification was written; whether a ping is due in the middle of the burst.
+    pub(crate) fn on_written(&mut self, now: u64, upto: Position, bytes: usize) -> bool {
+        self.written = self.written.max(upto);
+        self.unproved_since.get_or_insert(now);
+        self.unpinged_bytes = self.unpinged_bytes.saturating_add(u32::try_from(bytes).unwrap_or(u32::MAX));
+        self.unpinged_bytes as usize >= PING_EVERY_BYTES
+    }
+
+    pub(crate) fn on_ping_sent(&mut self, now: u64, upto: Position) {
+        self.ping.get_or_insert((now, upto));
+        self.pinged = upto;
+        self.pinged_at = now;
+        self.unpinged_bytes = 0;
+    }
+
+    pub(crate) fn on_greeting_sent(&mut self, now: u64, upto: Position) {
+        self.greeted = upto;
+        self.greeted_at = now;
+        self.asked = false;
+    }
+
+    /// A pong came; how long the answer to its ping took, if it is one.
+    pub(crate) fn on_pong(&mut self, now: u64, upto: Position) -> Option<u64> {
+        let (sent_at, expected) = self.ping?;
+        if upto < expected || upto > self.written {
+            return None;
+        }
+        self.ping = (upto < self.pinged).then_some((now, self.pinged));
+        Some(now.saturating_sub(sent_at))
+    }
+
+    /// The page proved something: up to where, at the most to what was written, and how long that took.
+    pub(crate) fn on_page_proof(&mut self, now: u64, upto: Position) -> (Position, u64) {
+        let since = if self.protocol == Protocol::Native { self.unproved_since } else { Some(self.greeted_at) };
+        self.page_spoke_at = now;
+        self.proved_at = now;
+        self.stalled_since = None;
+        self.proved = self.proved.max(upto.min(self.written));
+        if self.proved >= self.written {
+            self.unproved_since = None;
+        }
+        (self.proved, now.saturating_sub(since.unwrap_or(now)))
+    }
+
+    /// The page said something. If it owes no proof of a notification, that proves that it lives: whether this ends a
+    /// stall.
+    pub(crate) fn on_page_spoke(&mut self, now: u64) -> bool {
+        self.page_spoke_at = now;
+        if self.proved < self.written {
+            return false;
+        }
+        self.proved_at = now;
+        self.unproved_since = None;
+        self.stalled_since.take().is_some()
+    }
+
+    /// Another tab of the browser has opened: this one must prove that it lives (rule 11).
+    pub(crate) fn ask(&mut self, now: u64) {
+        self.asked = true;
+        self.unproved_since.get_or_insert(now);
+        self.proved_at = self.proved_at.min(now);
+    }
+
+    /// The session is to end: the page must prove at once what it has, so that nothing is shown again elsewhere.
+    pub(crate) fn hurry(&mut self, now: u64) {
+        self.ask(now);
+        self.greeted_at = self.greeted_at.min(now.saturating_sub(GREETING_EVERY_MS));
+    }
+
+    /// What is to be done at `now`.
+    pub(crate) fn due(&mut self, now: u64) -> Due {
+        if let Some(end) = self.end(now) {
+            return Due::End(end);
+        }
+        if self.stalls(now) {
+            self.stalled_since = Some(now);
+            return Due::Stalled;
+        }
+        if self.ping.is_none() && (self.written > self.pinged || now >= self.pinged_at + PING_EVERY_MS) {
+            return Due::Ping(self.written);
+        }
+        if self.greeting_at().is_some_and(|at| now >= at) {
+            return Due::Greeting(self.written);
+        }
+        Due::Wait(self.next_deadline())
+    }
+
+    fn end(&self, now: u64) -> Option<End> {
+        if self.protocol == Protocol::V1 {
+            let given_up = self.stalled_since.is_some_and(|since| now >= since + V1_GIVEN_UP_MS);
+            return given_up.then_some(End::Silent);
+        }
+        if self.ping.is_some_and(|(sent_at, _)| now >= sent_at + PONG_WITHIN_MS) {
+            return Some(End::PongTimeout);
+        }
+        let no_hello = self.protocol == Protocol::Native && !self.announced && now >= self.opened_at + HELLO_WITHIN_MS;
+        no_hello.then_some(End::HelloTimeout)
+    }
+
+    fn stalls(&self, now: u64) -> bool {
+        self.announced && self.stalled_since.is_none() && self.stall_at().is_some_and(|at| now >= at)
+    }
+
+    fn stall_at(&self) -> Option<u64> {
+        let unproved = self.unproved_since.map(|since| since.max(self.proved_at) + STALL_AFTER_MS);
+        let silent = (self.protocol != Protocol::Native).then(|| self.page_spoke_at + PAGE_SILENT_MS);
+        let dead_link =
+            self.ping.filter(|_| self.protocol == Protocol::V1).map(|(sent_at, _)| sent_at + PONG_WITHIN_MS);
+        [unproved, silent, dead_link].into_iter().flatten().min()
+    }
+
+    /// A native page acknowledges by itself; it is asked in another's interest, and so that it can notice a dead link.
+    fn greeting_at(&self) -> Option<u64> {
+        if !self.announced {
+            return None;
+        }
+        if self.asked || (self.written > self.greeted && self.protocol != Protocol::Native) {
+            return Some(self.greeted_at + GREETING_EVERY_MS);
+        }
+        (self.protocol == Protocol::Native).then_some(self.greeted_at + PING_EVERY_MS)
+    }
+
+    fn next_deadline(&self) -> u64 {
+        let ping = self.ping.is_none().then(|| self.pinged_at + PING_EVERY_MS);
+        let pong = self.ping.filter(|_| self.protocol != Protocol::V1).map(|(sent_at, _)| sent_at + PONG_WITHIN_MS);
+        let stall = self.stall_at().filter(|_| self.announced && self.stalled_since.is_none());
+        let hello = (self.protocol == Protocol::Native && !self.announced).then(|| self.opened_at + HELLO_WITHIN_MS);
+        let give_up = self.stalled_since.filter(|_| self.protocol == Protocol::V1).map(|since| since + V1_GIVEN_UP_MS);
+        [self.greeting_at(), ping, pong, stall, hello, give_up].into_iter().flatten().min().unwrap_or(u64::MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bellwire_common::ids::Offset;
+
+    use super::*;
+
+    const P: fn(u64) -> Position = |n| Position::after(Offset(n));
+
+    fn announced(protocol: Protocol) -> Liveness {
+        let mut liveness = Liveness::new(protocol, 0);
+        liveness.on_announced();
+        liveness
+    }
+
+    #[test]
+    fn a_burst_is_covered_by_one_ping_and_one_greeting() {
+        let mut tab = announced(Protocol::V2);
+        for n in 1..=3 {
+            assert!(!tab.on_written(2_000, P(n), 100));
+        }
+        assert_eq!(tab.due(2_000), Due::Ping(P(3)));
+        tab.on_ping_sent(2_000, P(3));
+        assert_eq!(tab.due(2_000), Due::Greeting(P(3)));
+        tab.on_greeting_sent(2_000, P(3));
+        assert_eq!(tab.due(2_000), Due::Wait(7_000));
+    }
+
+    #[test]
+    fn greetings_come_at_most_once_a_second() {
+        let mut tab = announced(Protocol::V1);
+        tab.on_written(100, P(1), 100);
+        tab.on_ping_sent(100, P(1));
+        assert_eq!(tab.due(100), Due::Wait(1_000));
+        assert_eq!(tab.due(1_000), Due::Greeting(P(1)));
+    }
+
+    #[test]
+    fn pongs_do_not_keep_a_hanging_page_from_stalling() {
+        let mut tab = announced(Protocol::V2);
+        tab.on_written(2_000, P(1), 100);
+        tab.on_ping_sent(2_000, P(1));
+        tab.on_greeting_sent(2_000, P(1));
+        assert_eq!(tab.on_pong(2_003, P(1)), Some(3));
+        assert_eq!(tab.due(6_999), Due::Wait(7_000));
+        assert_eq!(tab.due(7_000), Due::Stalled);
+        assert!(matches!(tab.due(7_000), Due::Wait(_)));
+        assert_eq!(tab.on_page_proof(9_000, P(1)).0, P(1));
+        tab.on_written(10_000, P(2), 100);
+        tab.on_ping_sent(10_000, P(2));
+        tab.on_greeting_sent(10_000, P(2));
+        assert_eq!(tab.due(15_000), Due::Stalled);
+    }
+
+    #[test]
+    fn no_pong_ends_v2_and_native_and_demotes_v1() {
+        for protocol in [Protocol::V2, Protocol::Native] {
+            let mut tab = announced(protocol);
+            assert_eq!(tab.due(25_000), Due::Ping(Position::default()));
+            tab.on_ping_sent(25_000, Position::default());
+            tab.on_greeting_sent(25_000, Position::default());
+            assert_eq!(tab.due(36_999), Due::Wait(37_000));
+            assert_eq!(tab.due(37_000), Due::End(End::PongTimeout));
+        }
+        let mut tab = announced(Protocol::V1);
+        tab.on_ping_sent(25_000, Position::default());
+        assert_eq!(tab.due(37_000), Due::Stalled);
+        assert_eq!(tab.due(37_000), Due::Wait(37_000 + V1_GIVEN_UP_MS));
+        assert_eq!(tab.due(37_000 + V1_GIVEN_UP_MS), Due::End(End::Silent));
+    }
+
+    #[test]
+    fn a_proof_beyond_what_was_written_is_cut() {
+        let mut tab = announced(Protocol::Native);
+        tab.on_written(1, P(5), 10);
+        assert_eq!(tab.on_page_proof(2, P(99)).0, P(5));
+        assert_eq!(tab.on_pong(3, P(99)), None);
+    }
+
+    #[test]
+    fn a_native_tab_must_say_hello() {
+        let mut tab = Liveness::new(Protocol::Native, 0);
+        assert_eq!(tab.due(HELLO_WITHIN_MS), Due::End(End::HelloTimeout));
+    }
+
+    #[test]
+    fn being_asked_asks_the_page() {
+        let mut tab = announced(Protocol::V2);
+        tab.ask(3_000);
+        assert_eq!(tab.due(3_000), Due::Greeting(Position::default()));
+        tab.on_greeting_sent(3_000, Position::default());
+        assert_eq!(tab.due(8_000), Due::Stalled);
+        tab.on_page_proof(8_001, Position::default());
+        assert!(matches!(tab.due(8_001), Due::Wait(_)));
+    }
+
+    #[test]
+    fn a_long_burst_is_pinged_on_its_way() {
+        let mut tab = announced(Protocol::Native);
+        assert!(!tab.on_written(1, P(1), PING_EVERY_BYTES - 1));
+        assert!(tab.on_written(1, P(2), 1));
+        tab.on_ping_sent(1, P(2));
+        assert!(!tab.on_written(1, P(3), 10));
+        tab.on_ping_sent(1, P(3));
+        assert_eq!(tab.on_pong(5, P(2)), Some(4));
+        assert!(matches!(tab.due(5), Due::Wait(at) if at == 5 + PONG_WITHIN_MS || at == 1 + STALL_AFTER_MS));
+    }
+}

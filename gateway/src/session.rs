@@ -1,0 +1,416 @@
+//! One connected tab: a task with one loop over what the tab says, what the shard has for it, and its deadlines.
+//!
+//! There is no queue: a session is a position in its user's list, so that a slow tab holds no memory and delays only
+//! itself.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket};
+use bytes::Bytes;
+use futures_util::{SinkExt, StreamExt};
+use tokio::time::{Instant, Sleep, sleep_until, timeout};
+use tracing::debug;
+
+use bellwire_common::ids::{Offset, UserId};
+use bellwire_common::metrics::GATEWAY_TESTS;
+
+use crate::delivery::Position;
+use crate::delivery::reporter::Mine;
+use crate::frames::frame;
+use crate::hub::Seat;
+use crate::liveness::{Due, Liveness, PING_EVERY_MS};
+use crate::protocol::native::{self, ErrorCode};
+use crate::protocol::{self, Dialect, End, Identity, Proof, Protocol, TabEvent, TestMessage};
+use crate::shard::Shard;
+use crate::tab::Reasons;
+
+use self::wire::{ReadEnd, read_end, test_record, within};
+
+mod wire;
+
+/// Notifications fetched at a time: what is held twice, in the list and in the socket's buffer, stays small.
+const FETCH_MAX: usize = 32;
+/// A tab that does not take its close frame in this time is cut.
+const CLOSE_WITHIN: Duration = Duration::from_secs(1);
+/// A session that is to go waits this long for the proof of what was sent last, so that it is not shown again elsewhere.
+const PROOF_BEFORE_DRAIN_MS: u64 = 1_500;
+/// A tab may ask for one test per second, and for this many at once.
+const TESTS_BURST: u64 = 5;
+const TEST_EVERY_MS: u64 = 1_000;
+/// A test that the log does not take in this time has failed; the tab waits for it meanwhile.
+const TEST_WITHIN: Duration = Duration::from_secs(3);
+
+/// See the module.
+pub(crate) struct Session {
+    socket: WebSocket,
+    dialect: Dialect,
+    seat: Seat,
+    liveness: Liveness,
+    /// What each shard had applied when the tab was greeted; until it is announced.
+    greeted: Option<Box<[Option<Offset>]>>,
+    place: Option<Place>,
+    missed: u64,
+    /// The node goes: nothing more is sent, and at this time the session ends.
+    leaving: Option<u64>,
+    /// When the tests asked for are paid off.
+    tests_until: u64,
+}
+
+/// Where an announced session gets its notifications; its drop tells the shard that the session is over.
+struct Place {
+    shard: Arc<Shard>,
+    number: u64,
+    user: UserId,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.shard.close(self.number);
+    }
+}
+
+/// Serves a tab until its session ends, and counts the end. The task is little more than a pointer: what only
+/// messages need is allocated with them, because most tabs are idle most of the time.
+pub(crate) fn serve(
+    socket: WebSocket,
+    seat: Seat,
+    protocol: Protocol,
+    identity: Option<Identity>,
+) -> impl Future<Output = ()> + Send {
+    let mut session = Box::new(Session {
+        liveness: Liveness::new(protocol, seat.hub.now()),
+        greeted: Some(seat.hub.applied()),
+        dialect: Dialect::new(protocol, identity, fastrand::u64(..)),
+        socket,
+        seat,
+        place: None,
+        missed: 0,
+        leaving: None,
+        tests_until: 0,
+    });
+    async move {
+        let end = match session.run().await {
+            Ok(never) => match never {},
+            Err(end) => end,
+        };
+        Box::pin(session.close(protocol, end)).await;
+    }
+}
+
+impl Session {
+    async fn run(&mut self) -> Result<Infallible, End> {
+        Box::pin(self.greet()).await?;
+        let tab = Arc::clone(&self.seat.tab);
+        let mut timer = std::pin::pin!(sleep_until(Instant::now()));
+        loop {
+            let deadline = Box::pin(self.do_what_is_due()).await?;
+            self.arm(timer.as_mut(), deadline);
+            tokio::select! {
+                message = self.socket.next() => Box::pin(self.on_message(message)).await?,
+                reasons = tab.woken() => Box::pin(self.on_woken(reasons)).await?,
+                () = timer.as_mut() => {}
+            }
+        }
+    }
+
+    async fn greet(&mut self) -> Result<(), End> {
+        if let Some(text) = self.dialect.first_frame() {
+            self.feed_text(text.into()).await?;
+        }
+        self.feed_status().await?;
+        self.flush().await
+    }
+
+    fn arm(&self, timer: std::pin::Pin<&mut Sleep>, deadline: u64) {
+        let at = self.seat.hub.instant(deadline).map(Instant::from_std);
+        let at = at.unwrap_or_else(|| Instant::now() + Duration::from_millis(PING_EVERY_MS));
+        if timer.deadline() != at {
+            timer.reset(at);
+        }
+    }
+
+    // --- what the tab says ---
+
+    async fn on_message(&mut self, message: Option<Result<Message, axum::Error>>) -> Result<(), End> {
+        let step = match message {
+            None => return Err(End::Eof),
+            Some(Err(error)) => {
+                debug!(%error, "session lost while reading");
+                match read_end(error) {
+                    ReadEnd::Oversize => self.dialect.on_oversize(),
+                    ReadEnd::End(end) => return Err(end),
+                }
+            }
+            Some(Ok(Message::Pong(payload))) => {
+                self.on_pong(&payload);
+                return Ok(());
+            }
+            Some(Ok(Message::Ping(_))) => return Ok(()),
+            Some(Ok(Message::Close(_))) => return Err(End::Closed),
+            Some(Ok(Message::Binary(_))) => self.dialect.on_binary(),
+            Some(Ok(Message::Text(text))) => {
+                if self.liveness.on_page_spoke(self.seat.hub.now()) {
+                    self.confirm(self.liveness.written());
+                }
+                self.dialect.on_text(&text, self.seat.hub.key.as_ref())
+            }
+        };
+        self.on_step(step).await
+    }
+
+    async fn on_step(&mut self, step: protocol::Step) -> Result<(), End> {
+        if let Some(reply) = step.reply {
+            self.feed_text(reply.into()).await?;
+        }
+        match step.event {
+            Some(TabEvent::Announce { identity, cursor }) => self.on_announce(identity, cursor.as_deref()).await?,
+            Some(TabEvent::PageProof(proof)) => self.on_page_proof(&proof),
+            Some(TabEvent::Test(test)) => self.on_test(test).await?,
+            Some(TabEvent::End(end)) => {
+                let _ = self.flush().await;
+                return Err(end);
+            }
+            None => {}
+        }
+        self.flush().await
+    }
+
+    async fn on_announce(&mut self, identity: Identity, cursor: Option<&str>) -> Result<(), End> {
+        let Some(greeted) = self.greeted.take() else { return Ok(()) };
+        let hub = &self.seat.hub;
+        let shard = Arc::clone(hub.shard_of(&identity.user));
+        let index = hub.shards.iter().position(|other| Arc::ptr_eq(other, &shard)).unwrap_or_default();
+        let claimed = cursor.and_then(native::cursor_of).filter(|(log, _)| *log == shard.name());
+        let claimed = claimed.map_or_else(Position::default, |(_, offset)| Position::after(offset));
+        let mine = Mine {
+            user: identity.user.clone(),
+            browser: identity.browser.clone(),
+            from: greeted.get(index).copied().flatten(),
+            confirmed: claimed,
+            stalled: false,
+        };
+        self.liveness.on_announced();
+        if self.dialect.protocol() == Protocol::Native {
+            let cursor = claimed.last().map(|offset| native::cursor_token(shard.name(), offset));
+            let session = bellwire_common::ids::SessionId { node: hub.node, number: self.seat.number };
+            let version = env!("CARGO_PKG_VERSION");
+            let text = native::welcome(session, &identity, cursor.as_deref(), version, PING_EVERY_MS);
+            self.feed_text(text.into()).await?;
+        }
+        shard.open(self.seat.number, mine, Arc::clone(&self.seat.tab));
+        self.place = Some(Place { shard, number: self.seat.number, user: identity.user });
+        Ok(())
+    }
+
+    fn on_page_proof(&mut self, proof: &Proof) {
+        let Some(place) = &self.place else { return };
+        let offset = match proof {
+            Proof::Offset(offset) => Some(*offset),
+            Proof::Cursor(token) => {
+                native::cursor_of(token).filter(|(log, _)| *log == place.shard.name()).map(|(_, offset)| offset)
+            }
+        };
+        let Some(offset) = offset else { return };
+        let (upto, after_ms) = self.liveness.on_page_proof(self.seat.hub.now(), Position::after(offset));
+        self.seat.hub.meters.page_proved(after_ms);
+        self.confirm(upto);
+    }
+
+    fn confirm(&self, upto: Position) {
+        if let Some(place) = &self.place {
+            place.shard.confirm(self.seat.number, upto);
+        }
+    }
+
+    fn on_pong(&mut self, payload: &[u8]) {
+        let Ok(bytes) = payload.try_into() else { return };
+        let upto = Position::from_u64(u64::from_be_bytes(bytes));
+        if let Some(after_ms) = self.liveness.on_pong(self.seat.hub.now(), upto) {
+            self.seat.hub.meters.link_proved(after_ms);
+        }
+    }
+
+    async fn on_test(&mut self, test: TestMessage) -> Result<(), End> {
+        if let Some(identity) = test.announce.clone() {
+            self.on_announce(identity, None).await?;
+        }
+        let Some(place) = &self.place else { return Ok(()) };
+        let now = self.seat.hub.now();
+        if self.tests_until > now + (TESTS_BURST - 1) * TEST_EVERY_MS {
+            GATEWAY_TESTS.count(&["limited"]);
+            return self.complain(ErrorCode::Rate, "at most one test a second").await;
+        }
+        self.tests_until = self.tests_until.max(now) + TEST_EVERY_MS;
+        let record = test_record(&place.user, &test, self.seat.hub.ttl_ms);
+        match timeout(TEST_WITHIN, place.shard.append(&record)).await {
+            Ok(Ok(())) => {
+                GATEWAY_TESTS.count(&["sent"]);
+                Ok(())
+            }
+            Ok(Err(_)) | Err(_) => {
+                GATEWAY_TESTS.count(&["unavailable"]);
+                self.complain(ErrorCode::Unavailable, "the log cannot be reached; try again").await
+            }
+        }
+    }
+
+    async fn complain(&mut self, code: ErrorCode, message: &str) -> Result<(), End> {
+        if self.dialect.protocol() == Protocol::Native {
+            self.feed_text(native::error(code, message).into()).await?;
+        }
+        Ok(())
+    }
+
+    // --- what the shard has ---
+
+    async fn on_woken(&mut self, reasons: Reasons) -> Result<(), End> {
+        if reasons.drain() && self.leaving.is_none() {
+            let now = self.seat.hub.now();
+            self.leaving = Some(now + PROOF_BEFORE_DRAIN_MS);
+            self.liveness.hurry(now);
+            if self.dialect.protocol() == Protocol::Native {
+                self.feed_text(native::drain(PROOF_BEFORE_DRAIN_MS).into()).await?;
+                self.flush().await?;
+            }
+        }
+        if reasons.prove() {
+            self.liveness.ask(self.seat.hub.now());
+        }
+        if reasons.status() {
+            self.feed_status().await?;
+            self.flush().await?;
+        }
+        Ok(())
+    }
+
+    /// Sends what is next, and does what the deadlines ask for; says when to come back at the latest.
+    async fn do_what_is_due(&mut self) -> Result<u64, End> {
+        let mut wrote = false;
+        match self.leaving {
+            None => wrote = self.feed_next().await?,
+            Some(until) if self.liveness.all_proved() || self.seat.hub.now() >= until => return Err(End::Drain),
+            Some(_) => {}
+        }
+        let deadline = loop {
+            let now = self.seat.hub.now();
+            match self.liveness.due(now) {
+                Due::Ping(upto) => self.feed_ping(now, upto).await?,
+                Due::Greeting(upto) => self.feed_greeting(now, upto).await?,
+                Due::Stalled => {
+                    if let Some(place) = &self.place {
+                        place.shard.stall(self.seat.number);
+                    }
+                    continue;
+                }
+                Due::End(end) => return Err(end),
+                Due::Wait(deadline) => break deadline,
+            }
+            wrote = true;
+        };
+        if wrote {
+            self.flush().await?;
+        }
+        Ok(self.leaving.map_or(deadline, |until| until.min(deadline)))
+    }
+
+    /// Writes all notifications that wait; whether there were any.
+    async fn feed_next(&mut self) -> Result<bool, End> {
+        let mut wrote = false;
+        loop {
+            let Some(place) = &self.place else { return Ok(wrote) };
+            let next = place.shard.next(self.seat.number, self.liveness.written(), FETCH_MAX);
+            if next.held.is_empty() {
+                return Ok(wrote);
+            }
+            let (shard, user) = (Arc::clone(&place.shard), place.user.clone());
+            self.feed_gap(next.missed).await?;
+            for held in next.held {
+                let text = frame(&held, self.dialect.protocol(), &user, shard.name(), !next.alone);
+                let bytes = text.as_ref().map_or(0, |text| text.len());
+                match text {
+                    Some(text) => {
+                        self.feed(Message::Text(text)).await?;
+                        self.seat.hub.meters.frame_sent(self.dialect.protocol(), held.extra.read_at);
+                    }
+                    None => self.seat.hub.meters.unreadable(self.dialect.protocol()),
+                }
+                let now = self.seat.hub.now();
+                let upto = Position::after(held.offset);
+                if self.liveness.on_written(now, upto, bytes) {
+                    self.feed_ping(now, upto).await?;
+                    self.flush().await?;
+                }
+            }
+            wrote = true;
+        }
+    }
+
+    /// A native tab is told what its browser missed for want of room (rule 10).
+    async fn feed_gap(&mut self, missed: u64) -> Result<(), End> {
+        let new = missed.saturating_sub(self.missed);
+        self.missed = missed;
+        if new > 0 && self.dialect.protocol() == Protocol::Native {
+            self.feed_text(native::gap(new).into()).await?;
+        }
+        Ok(())
+    }
+
+    async fn feed_status(&mut self) -> Result<(), End> {
+        let values: Vec<_> = self.seat.hub.shards.iter().flat_map(|shard| shard.status()).collect();
+        for (key, value) in values {
+            if let Some(text) = protocol::status(self.dialect.protocol(), &key, &value) {
+                self.feed_text(text.into()).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn feed_ping(&mut self, now: u64, upto: Position) -> Result<(), End> {
+        self.feed(Message::Ping(Bytes::copy_from_slice(&upto.as_u64().to_be_bytes()))).await?;
+        self.liveness.on_ping_sent(now, upto);
+        Ok(())
+    }
+
+    async fn feed_greeting(&mut self, now: u64, upto: Position) -> Result<(), End> {
+        let text = match (self.dialect.protocol(), upto.last()) {
+            (Protocol::Native, _) => Some(native::ping()),
+            (_, Some(offset)) => self.dialect.greeting(offset),
+            (_, None) => self.dialect.first_frame(),
+        };
+        if let Some(text) = text {
+            self.feed_text(text.into()).await?;
+        }
+        self.liveness.on_greeting_sent(now, upto);
+        Ok(())
+    }
+
+    // --- the socket ---
+
+    async fn feed_text(&mut self, text: Utf8Bytes) -> Result<(), End> {
+        self.feed(Message::Text(text)).await
+    }
+
+    async fn feed(&mut self, message: Message) -> Result<(), End> {
+        within(self.socket.feed(message)).await
+    }
+
+    async fn flush(&mut self) -> Result<(), End> {
+        within(self.socket.flush()).await
+    }
+
+    /// Ends the session: tells the shard, counts, and closes the connection in the way that the protocol needs.
+    async fn close(&mut self, protocol: Protocol, end: End) {
+        self.place = None;
+        self.seat.hub.meters.session_closed(protocol, end);
+        if let Some((code, reason)) = end.close_frame(protocol) {
+            let frame = CloseFrame { code, reason: reason.into() };
+            let _ = timeout(CLOSE_WITHIN, self.socket.send(Message::Close(Some(frame)))).await;
+        } else if end == End::Closed {
+            // The answer to the tab's close frame is waiting in the socket's buffer.
+            let _ = timeout(CLOSE_WITHIN, self.socket.flush()).await;
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! The handle by which everybody else reaches a session's task.
+
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use tokio::sync::Notify;
+
+const NEXT: u8 = 1;
+const PROVE: u8 = 2;
+const STATUS: u8 = 4;
+const DRAIN: u8 = 8;
+
+/// Wakes a session and says why. Reasons add up until the session takes them.
+#[derive(Debug, Default)]
+pub(crate) struct Tab {
+    reasons: AtomicU8,
+    wake: Notify,
+}
+
+/// Why a session was woken.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Reasons(u8);
+
+impl Tab {
+    /// There may be something to send.
+    pub(crate) fn next(&self) {
+        self.signal(NEXT);
+    }
+
+    /// Another tab of the browser has opened: prove that this one lives.
+    pub(crate) fn prove(&self) {
+        self.signal(PROVE);
+    }
+
+    /// A status value has changed.
+    pub(crate) fn status(&self) {
+        self.signal(STATUS);
+    }
+
+    /// The node goes: end in the way that the protocol needs.
+    pub(crate) fn drain(&self) {
+        self.signal(DRAIN);
+    }
+
+    /// Waits for a signal and takes all that have gathered. May be dropped and called again without losing one.
+    pub(crate) async fn woken(&self) -> Reasons {
+        self.wake.notified().await;
+        Reasons(self.reasons.swap(0, Ordering::AcqRel))
+    }
+
+    fn signal(&self, reason: u8) {
+        // Whoever finds a reason pending has nothing to wake: the session has not taken it yet.
+        if self.reasons.fetch_or(reason, Ordering::AcqRel) & reason == 0 {
+            self.wake.notify_one();
+        }
+    }
+}
+
+impl Reasons {
+    pub(crate) fn prove(self) -> bool {
+        self.0 & PROVE != 0
+    }
+
+    pub(crate) fn status(self) -> bool {
+        self.0 & STATUS != 0
+    }
+
+    pub(crate) fn drain(self) -> bool {
+        self.0 & DRAIN != 0
+    }
+}

@@ -1,0 +1,91 @@
+//! Gateways in this process, on one log in memory, with tabs that behave as the real front ends do.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use bellwire_common::http::{Limits, bind, serve};
+use bellwire_common::ids::{NotificationId, Shard, UnixMillis, UserId};
+use bellwire_common::log::memory::MemoryLog;
+use bellwire_common::log::{Safety, SharedLog};
+use bellwire_common::notification::{Kind, Notification, Object};
+use bellwire_common::record::{Notify, Record};
+use bellwire_gateway::app::{Gateway, GatewaySettings};
+use bellwire_gateway::protocol::SharedKey;
+use bellwire_testkit::tab::{Front, Profile, Tab};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+#[path = "node/cases.rs"]
+mod cases;
+
+const TTL_MS: u64 = 600_000;
+
+/// A running gateway.
+struct Node {
+    gateway: Gateway,
+    address: SocketAddr,
+    stop: CancellationToken,
+    server: JoinHandle<usize>,
+}
+
+impl Node {
+    async fn start(log: &SharedLog) -> Self {
+        let key = SharedKey::try_new(bellwire_testkit::bellwire::KEY).expect("a key");
+        let gateway = Gateway::start(GatewaySettings { ttl_ms: TTL_MS, shared_key: Some(key) }, log);
+        gateway.caught_up().await;
+        let listener = bind("127.0.0.1:0".parse().expect("an address")).expect("a free port");
+        let address = listener.local_addr().expect("bound");
+        let stop = CancellationToken::new();
+        let server = tokio::spawn(serve(listener, gateway.router(), Limits::default(), stop.clone()));
+        Self { gateway, address, stop, server }
+    }
+
+    async fn drain(self, time: Duration) -> usize {
+        let cut = self.gateway.drain(time).await;
+        self.stop.cancel();
+        self.server.await.expect("the server ends");
+        cut
+    }
+}
+
+fn log() -> SharedLog {
+    MemoryLog::new(2)
+}
+
+fn profile(front: Front, user: &str, browser: &str, node: &Node) -> Profile {
+    Profile::new(front, user, browser, node.address)
+}
+
+async fn send(log: &SharedLog, user: &str, title: &str) {
+    let user = UserId::try_new(user).expect("a user");
+    let now = UnixMillis::now();
+    let notification = Notification {
+        timestamp: (now.0 / 1000) as i64,
+        kind: Kind::Host,
+        notification_type: "PROBLEM".to_owned(),
+        state: 1,
+        host: Some(Object { id: "c36b8048-93ce-4385-ac19-ab5c90574b77".to_owned(), name: "srv".to_owned() }),
+        service: None,
+        title: title.to_owned(),
+        body: "CRITICAL".to_owned(),
+        url: None,
+        icon: None,
+    };
+    let record = Record::Notify(Notify {
+        id: NotificationId::try_new(title).expect("an id"),
+        user: user.clone(),
+        accepted_at: now,
+        expires_at: now.plus(TTL_MS),
+        payload: serde_json::to_vec(&notification).expect("JSON").into(),
+    });
+    let shard = Shard::of(&user, log.shards());
+    log.append(shard, vec![record.encode()], Safety::Safe).await.expect("appended");
+}
+
+/// Everything that was sent to the user before has been handled: a last one has reached each of these tabs.
+async fn settle(log: &SharedLog, user: &str, mark: &str, tabs: &[&Tab]) {
+    send(log, user, mark).await;
+    for tab in tabs {
+        tab.wait(mark, |seen| seen.shown.iter().any(|shown| shown.title == mark)).await.expect("the mark");
+    }
+}
