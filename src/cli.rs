@@ -1,0 +1,161 @@
+//! The command line.
+
+use std::ffi::OsString;
+
+use clap::{Arg, ArgAction, ArgMatches, Command};
+
+use bellwire_common::settings::{Role, add_flags};
+
+/// What is to be done, with the flags that it was given.
+#[derive(Debug)]
+pub(crate) enum Call {
+    /// Be this node.
+    Run(Role, ArgMatches),
+    /// Show the settings that this node would have.
+    Config(Role, ArgMatches),
+    /// Print docs/configuration.md.
+    Markdown,
+}
+
+/// Version and revision, as `--version` shows them.
+pub(crate) const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("BELLWIRE_BUILD_REVISION"), ")");
+
+const MARKDOWN: &str = "markdown";
+
+const ABOUT: &str = "Carries a monitoring engine's notifications to the open browser tabs of the people on call.";
+
+const EXAMPLES: &str = "\
+Try it, on this machine, with nothing beside it:
+  bellwire                                  says what to do next
+  bellwire notify --type message --title Hello --user-id 1
+
+Beside openITCOCKPIT, on one server:
+  bellwire --shared-key-file /etc/bellwire/shared-key
+
+As a cluster around RabbitMQ:
+  bellwire gateway --log amqps://rabbit1,rabbit2 --amqp-user-file U --amqp-password-file P \\
+           --listen 0.0.0.0:8083 --shared-key-file /etc/bellwire/shared-key
+  bellwire ingest --log amqps://rabbit1,rabbit2 --amqp-user-file U --amqp-password-file P \\
+           --listen 0.0.0.0:8084 --ingest-tokens-file /etc/bellwire/tokens
+
+Every flag is also an environment variable (--admin-listen: BELLWIRE_ADMIN_LISTEN) and a key of the TOML file
+that --config names (admin-listen). `bellwire config` shows what comes of them. `bellwire COMMAND --help` says more
+of each setting: limits, cost, when to change it. Exit codes: 64 wrong settings, 1 failed start.";
+
+/// Reads the command line; what it cannot read, and help, come as clap's error.
+pub(crate) fn parse(args: Vec<OsString>) -> Result<Call, clap::Error> {
+    let mut matches = command().try_get_matches_from(args)?;
+    let Some((name, mut inner)) = matches.remove_subcommand() else {
+        return Ok(Call::Run(Role::Standalone, matches));
+    };
+    if let Some(role) = role(&name) {
+        return Ok(Call::Run(role, inner));
+    }
+    if inner.get_flag(MARKDOWN) {
+        return Ok(Call::Markdown);
+    }
+    match inner.remove_subcommand() {
+        Some((name, flags)) => Ok(Call::Config(role(&name).unwrap_or(Role::Standalone), flags)),
+        None => Ok(Call::Config(Role::Standalone, inner)),
+    }
+}
+
+fn role(name: &str) -> Option<Role> {
+    Role::ALL.into_iter().find(|role| role.name() == name)
+}
+
+fn command() -> Command {
+    let root = Command::new("bellwire")
+        .about(ABOUT)
+        .version(VERSION)
+        .after_help(EXAMPLES)
+        .args_conflicts_with_subcommands(true)
+        .disable_help_subcommand(true)
+        .subcommand_help_heading("Commands (without one: standalone)")
+        .subcommands(Role::ALL.map(|role| add_flags(Command::new(role.name()).about(about(role)), role)))
+        .subcommand(notify())
+        .subcommand(config());
+    add_flags(root, Role::Standalone)
+}
+
+const fn about(role: Role) -> &'static str {
+    match role {
+        Role::Standalone => "Everything in one process, with a log of its own on disk",
+        Role::Gateway => "Serves browser tabs from RabbitMQ",
+        Role::Ingest => "Takes notifications into RabbitMQ",
+    }
+}
+
+/// Stands in the help only: `main` hands its arguments on before clap sees them.
+fn notify() -> Command {
+    Command::new("notify")
+        .about("Sends one notification: the command for the monitoring engine (see bellwire notify --help)")
+}
+
+fn config() -> Command {
+    let markdown =
+        Arg::new(MARKDOWN).long(MARKDOWN).action(ArgAction::SetTrue).hide(true).help("Print docs/configuration.md");
+    let command = Command::new("config")
+        .about("Checks the settings of standalone (or gateway, ingest) and shows each with its source, without secrets")
+        .args_conflicts_with_subcommands(true)
+        .disable_help_subcommand(true)
+        .subcommands(Role::ALL.map(|role| {
+            let about = format!("Checks and shows the settings of bellwire {role}");
+            add_flags(Command::new(role.name()).about(about), role)
+        }))
+        .arg(markdown);
+    add_flags(command, Role::Standalone)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(line: &str) -> Result<Call, clap::Error> {
+        parse(line.split_whitespace().map(OsString::from).collect())
+    }
+
+    #[test]
+    fn the_command_is_sound() {
+        command().debug_assert();
+    }
+
+    #[test]
+    fn standalone_is_what_happens_without_a_command() {
+        assert!(matches!(parsed("bellwire"), Ok(Call::Run(Role::Standalone, _))));
+        assert!(matches!(parsed("bellwire --shards 3"), Ok(Call::Run(Role::Standalone, _))));
+        assert!(matches!(parsed("bellwire standalone"), Ok(Call::Run(Role::Standalone, _))));
+        assert!(matches!(parsed("bellwire gateway --log x"), Ok(Call::Run(Role::Gateway, _))));
+        assert!(matches!(parsed("bellwire ingest"), Ok(Call::Run(Role::Ingest, _))));
+        assert!(matches!(parsed("bellwire config --shards 3"), Ok(Call::Config(Role::Standalone, _))));
+        assert!(matches!(parsed("bellwire config gateway --shards 3"), Ok(Call::Config(Role::Gateway, _))));
+        assert!(matches!(parsed("bellwire config --markdown"), Ok(Call::Markdown)));
+    }
+
+    #[test]
+    fn wrong_calls_are_refused_and_help_is_not() {
+        for line in [
+            "bellwire gatewy",
+            "bellwire --shard 3",
+            "bellwire --shards 3 gateway",
+            "bellwire ingest --ingest-listen x",
+        ] {
+            assert!(parsed(line).unwrap_err().use_stderr(), "{line}");
+        }
+        assert!(parsed("bellwire --shard 3").unwrap_err().to_string().contains("--shards"));
+        for line in ["bellwire --help", "bellwire -h", "bellwire gateway --help", "bellwire --version"] {
+            assert!(!parsed(line).unwrap_err().use_stderr(), "{line}");
+        }
+    }
+
+    #[test]
+    fn help_names_commands_and_variables() {
+        let help = parsed("bellwire --help").unwrap_err().to_string();
+        for part in
+            ["gateway", "ingest", "notify", "config", "--shared-key-file", "BELLWIRE_ADMIN_LISTEN", "127.0.0.1:8083"]
+        {
+            assert!(help.contains(part), "{part}: {help}");
+        }
+        assert!(!help.contains("--shared-key ") && !help.contains("--markdown"), "{help}");
+    }
+}

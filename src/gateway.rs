@@ -1,0 +1,91 @@
+//! `bellwire gateway`.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use axum::Router;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use bellwire_common::http::{self, Limits, Reserved};
+use bellwire_common::log::SharedLog;
+use bellwire_common::metrics::GATEWAY_HANDSHAKES_REFUSED;
+use bellwire_common::settings::{self, Invalid, Problem, Role, Secret};
+use bellwire_gateway::app::{Gateway, GatewaySettings};
+use bellwire_gateway::protocol::SharedKey;
+
+use crate::node::{self, Running};
+
+/// Time for answers that are not sessions, when the process ends.
+pub(crate) const ANSWERS_WITHIN: Duration = Duration::from_secs(5);
+
+/// Runs until SIGTERM, and through the drain.
+pub(crate) async fn run(settings: settings::Gateway) -> anyhow::Result<()> {
+    let key = settings.shared_key.as_ref().map(shared_key).transpose()?;
+    let running = Running::start(&settings.node, Role::Gateway)?;
+    let reserved = http::reserve(settings.listen).context("listen")?;
+    let log = node::open_log(&settings.node, Role::Gateway).await?;
+    let gateway = start(settings.node.ttl, key, &log);
+    if running.shutdown.run_until_cancelled(gateway.caught_up()).await.is_some() {
+        let served = serve("browsers", reserved, gateway.router(), limits(), &running.shutdown)?;
+        running.readiness.caught_up();
+        running.shutdown.cancelled().await;
+        running.readiness.draining();
+        let (_cut, ended) = tokio::join!(gateway.drain(settings.node.drain), served.task);
+        ended.context("the server")?;
+    } else {
+        gateway.drain(Duration::ZERO).await;
+    }
+    running.end(&log).await
+}
+
+/// The key as the gateway takes it.
+pub(crate) fn shared_key(key: &Secret) -> Result<SharedKey, Invalid> {
+    SharedKey::try_new(key.expose()).map_err(|error| {
+        let (setting, source_name) = ("shared-key".into(), "as set".into());
+        Invalid(vec![Problem { setting, source_name, message: error.to_string() }])
+    })
+}
+
+/// Starts the gateway on `log`.
+pub(crate) fn start(ttl: Duration, shared_key: Option<SharedKey>, log: &SharedLog) -> Gateway {
+    let ttl_ms = u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX);
+    Gateway::start(GatewaySettings { ttl_ms, shared_key }, &Arc::clone(log))
+}
+
+/// What connections of browsers may cost before they are sessions.
+pub(crate) fn limits() -> Limits {
+    Limits { on_head_timeout: || GATEWAY_HANDSHAKES_REFUSED.count(&["head_timeout"]), ..node::limits(ANSWERS_WITHIN) }
+}
+
+/// A server that was let loose.
+pub(crate) struct Serving {
+    /// Ends after the last answer.
+    pub(crate) task: JoinHandle<()>,
+    /// Where it listens, with the port that it got.
+    pub(crate) address: SocketAddr,
+}
+
+/// Lets connections in and serves them until `stop`.
+pub(crate) fn serve(
+    whom: &'static str,
+    reserved: Reserved,
+    router: Router,
+    limits: Limits,
+    stop: &CancellationToken,
+) -> anyhow::Result<Serving> {
+    let listener = reserved.listen()?;
+    let address = listener.local_addr()?;
+    info!(%address, whom, "listening");
+    let stop = stop.clone();
+    let task = tokio::spawn(async move {
+        let cut = http::serve(listener, router, limits, stop).await;
+        if cut > 0 {
+            warn!(connections = cut, "requests did not end in time and were cut");
+        }
+    });
+    Ok(Serving { task, address })
+}

@@ -1,0 +1,46 @@
+//! `bellwire ingest`.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::Context;
+use axum::Router;
+
+use bellwire_common::http;
+use bellwire_common::log::SharedLog;
+use bellwire_common::settings::{self, Invalid, Problem, Role};
+use bellwire_ingest::{Ingest, IngestSettings, Tokens};
+
+use crate::gateway::serve;
+use crate::node::{self, Running};
+
+/// Runs until SIGTERM, and until the requests in progress are answered.
+pub(crate) async fn run(settings: settings::Ingest) -> anyhow::Result<()> {
+    let tokens = tokens(settings.tokens_file.as_deref())?;
+    let running = Running::start(&settings.node, Role::Ingest)?;
+    let reserved = http::reserve(settings.listen).context("listen")?;
+    let log = node::open_log(&settings.node, Role::Ingest).await?;
+    let router = router(settings.node.ttl, tokens, &log).fallback(bellwire_ingest::not_found);
+    let served = serve("notifications", reserved, router, node::limits(settings.node.drain), &running.shutdown)?;
+    // Ingest reads nothing. Without RabbitMQ it answers 503, which senders know what to do with.
+    running.readiness.caught_up();
+    running.shutdown.cancelled().await;
+    running.readiness.draining();
+    served.task.await.context("the server")?;
+    running.end(&log).await
+}
+
+/// The tokens that may send.
+pub(crate) fn tokens(file: Option<&Path>) -> Result<Tokens, Invalid> {
+    let Some(file) = file else { return Ok(Tokens::none()) };
+    Tokens::load(file).map_err(|error| {
+        let (setting, source_name) = ("ingest-tokens-file".into(), file.display().to_string());
+        Invalid(vec![Problem { setting, source_name, message: error.to_string() }])
+    })
+}
+
+/// The routes of ingest in front of `log`.
+pub(crate) fn router(ttl: Duration, tokens: Tokens, log: &SharedLog) -> Router {
+    let ttl_ms = u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX);
+    bellwire_ingest::router(Ingest::new(IngestSettings::new(ttl_ms, tokens), SharedLog::clone(log)))
+}

@@ -1,0 +1,140 @@
+//! The program: `bellwire standalone`, `gateway`, `ingest`, `notify`, `config`.
+
+mod cli;
+mod gateway;
+mod ingest;
+mod node;
+mod standalone;
+mod trial;
+
+use std::ffi::OsString;
+use std::io::Write;
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context;
+
+use bellwire_common::settings::{self, Invalid, Loaded, Role, Sources};
+use bellwire_common::telemetry;
+
+use crate::cli::Call;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// `EX_USAGE`: what is wrong is wrong with the call, and stays wrong however often it is repeated.
+const EXIT_SETTINGS: u8 = 64;
+
+/// How long what still runs in the background may hold up the end.
+const BACKGROUND_WITHIN: Duration = Duration::from_secs(1);
+
+/// Names under which the program is the notify command.
+const NOTIFY_NAMES: &[&str] = &["bellwire-notify", "send_push_notification"];
+
+fn main() -> ExitCode {
+    let args: Vec<OsString> = std::env::args_os().collect();
+    let program = args.first().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let name = Path::new(&program).file_name().unwrap_or_default().to_string_lossy();
+    if NOTIFY_NAMES.contains(&&*name) {
+        return notify(&program, args.into_iter().skip(1));
+    }
+    if args.get(1).is_some_and(|command| command == "notify") {
+        return notify(&format!("{program} notify"), args.into_iter().skip(2));
+    }
+    let call = match cli::parse(args) {
+        Ok(call) => call,
+        Err(error) => {
+            let _ = error.print();
+            return if error.use_stderr() { ExitCode::from(EXIT_SETTINGS) } else { ExitCode::SUCCESS };
+        }
+    };
+    let env = std::env::vars_os().map(|(n, v)| (n.to_string_lossy().into(), v.to_string_lossy().into())).collect();
+    let read = |path: &Path| std::fs::read_to_string(path);
+    let result = match call {
+        Call::Run(role, flags) => run(role, &Sources { flags: &flags, env: &env, read: &read }, &program),
+        Call::Config(role, flags) => config(role, &Sources { flags: &flags, env: &env, read: &read }),
+        Call::Markdown => print(&settings::markdown()),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if error.is::<Invalid>() => {
+            eprintln!("bellwire: these settings cannot be used:\n{error}");
+            ExitCode::from(EXIT_SETTINGS)
+        }
+        Err(error) => {
+            eprintln!("bellwire: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn notify(program: &str, args: impl Iterator<Item = OsString>) -> ExitCode {
+    bellwire_notify::run(program, args, &|name| std::env::var_os(name))
+}
+
+fn config(role: Role, sources: &Sources<'_>) -> anyhow::Result<()> {
+    let (effective, warnings) = match role {
+        Role::Standalone => {
+            let Loaded { settings, effective, warnings } = settings::standalone(sources)?;
+            ingest::tokens(settings.tokens_file.as_deref())?;
+            (effective, warnings)
+        }
+        Role::Gateway => {
+            let Loaded { effective, warnings, .. } = settings::gateway(sources)?;
+            (effective, warnings)
+        }
+        Role::Ingest => {
+            let Loaded { settings, effective, warnings } = settings::ingest(sources)?;
+            ingest::tokens(settings.tokens_file.as_deref())?;
+            (effective, warnings)
+        }
+    };
+    for warning in warnings {
+        eprintln!("bellwire: {warning}");
+    }
+    print(&effective.to_string())
+}
+
+/// Somebody who reads only the beginning (`bellwire config | head`) is no failure.
+fn print(text: &str) -> anyhow::Result<()> {
+    let mut stdout = std::io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error).context("cannot write to stdout"),
+        _ => Ok(()),
+    }
+}
+
+fn run(role: Role, sources: &Sources<'_>, program: &str) -> anyhow::Result<()> {
+    match role {
+        Role::Standalone => {
+            let Loaded { settings, warnings, .. } = settings::standalone(sources)?;
+            let program = program.to_owned();
+            in_runtime(&settings.node.clone(), &warnings, standalone::run(settings, program))
+        }
+        Role::Gateway => {
+            let Loaded { settings, warnings, .. } = settings::gateway(sources)?;
+            in_runtime(&settings.node.clone(), &warnings, gateway::run(settings))
+        }
+        Role::Ingest => {
+            let Loaded { settings, warnings, .. } = settings::ingest(sources)?;
+            in_runtime(&settings.node.clone(), &warnings, ingest::run(settings))
+        }
+    }
+}
+
+fn in_runtime(
+    node: &settings::Node,
+    warnings: &[String],
+    work: impl Future<Output = anyhow::Result<()>>,
+) -> anyhow::Result<()> {
+    telemetry::init(&node.log_level, node.log_format)?;
+    for warning in warnings {
+        tracing::warn!("{warning}");
+    }
+    node::raise_descriptor_limit();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start threads")?;
+    let result = runtime.block_on(work);
+    runtime.shutdown_timeout(BACKGROUND_WITHIN);
+    result
+}

@@ -1,0 +1,108 @@
+//! What every role needs: metrics, the admin server, the log, the end.
+
+use std::time::Duration;
+
+use anyhow::Context;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, info, warn};
+
+use bellwire_common::admin::{self, Readiness};
+use bellwire_common::http::{self, Limits};
+use bellwire_common::lifecycle;
+use bellwire_common::log::SharedLog;
+use bellwire_common::log::embedded::EmbeddedLog;
+use bellwire_common::log::memory::MemoryLog;
+use bellwire_common::log::rabbitmq::{RabbitLog, RabbitSettings};
+use bellwire_common::metrics::{self, BUILD_INFO};
+use bellwire_common::settings::{Amqp, LogAddress, Node, Role};
+
+use crate::cli::VERSION;
+
+const REVISION: &str = env!("BELLWIRE_BUILD_REVISION");
+
+/// Fewer descriptors than this are worth a word: each tab takes one.
+const DESCRIPTORS_GOOD: u64 = 65_536;
+
+/// Takes as many file descriptors as the system lets us have: shells and service managers set a soft limit
+/// that is good for programs that use `select`, and that a thousand tabs would reach.
+pub(crate) fn raise_descriptor_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        debug!(%error, "cannot raise the limit of file descriptors");
+    }
+    if let Some(descriptors) = getrlimit(Resource::Nofile).current.filter(|&d| d < DESCRIPTORS_GOOD) {
+        info!(descriptors, "file descriptors limit the number of tabs (systemd: LimitNOFILE, shell: ulimit -n)");
+    }
+}
+
+/// A process that answers its probes, and knows when to end.
+pub(crate) struct Running {
+    pub(crate) readiness: Readiness,
+    /// Cancelled by the first SIGTERM or SIGINT.
+    pub(crate) shutdown: CancellationToken,
+    admin_stop: CancellationToken,
+    admin: JoinHandle<()>,
+}
+
+impl Running {
+    /// Installs the metrics and starts the admin server. To be called before anything that counts.
+    pub(crate) fn start(node: &Node, role: Role) -> anyhow::Result<Self> {
+        let handle = metrics::install().context("cannot install the metrics")?;
+        BUILD_INFO.with(&[env!("CARGO_PKG_VERSION"), REVISION, role.name()]).set(1.0);
+        metrics::HTTP_ACCEPT_ERRORS.zero();
+        let shutdown = lifecycle::shutdown_on_signals().context("cannot listen to signals")?;
+        let listener = http::bind(node.admin_listen).context("admin-listen")?;
+        let address = listener.local_addr().context("admin-listen")?;
+        info!(%role, version = VERSION, log = %node.log, shards = node.shards, admin = %address, "starting");
+        let (readiness, admin_stop) = (Readiness::default(), CancellationToken::new());
+        let admin = tokio::spawn(admin::serve(listener, handle, readiness.clone(), admin_stop.clone()));
+        Ok(Self { readiness, shutdown, admin_stop, admin })
+    }
+
+    /// Closes the log, and the admin server as the last.
+    pub(crate) async fn end(self, log: &SharedLog) -> anyhow::Result<()> {
+        log.close().await;
+        self.admin_stop.cancel();
+        self.admin.await.context("the admin server")?;
+        info!("ended");
+        Ok(())
+    }
+}
+
+/// Opens the log, or begins to connect to it: RabbitMQ need not be there yet.
+pub(crate) async fn open_log(node: &Node, role: Role) -> anyhow::Result<SharedLog> {
+    let shards = node.shards;
+    match &node.log {
+        LogAddress::Memory => Ok(MemoryLog::new(shards)),
+        LogAddress::Embedded(directory) => {
+            let directory = directory.clone();
+            let open = tokio::task::spawn_blocking(move || EmbeddedLog::open(&directory, shards));
+            Ok(open.await.context("opening the log")??)
+        }
+        LogAddress::Amqp(amqp) => rabbit(amqp, shards, role),
+    }
+}
+
+fn rabbit(amqp: &Amqp, shards: u16, role: Role) -> anyhow::Result<SharedLog> {
+    let mut settings = RabbitSettings::new(amqp.urls().expose(), shards, &format!("bellwire {role}")).context("log")?;
+    if let Some(ca) = &amqp.ca {
+        settings = settings.with_ca(ca.clone());
+    }
+    let log = std::sync::Arc::new(RabbitLog::new(settings));
+    let checked = std::sync::Arc::clone(&log);
+    tokio::spawn(async move {
+        match checked.check().await {
+            Ok(()) => info!("connected to RabbitMQ"),
+            Err(error) => warn!(error, "RabbitMQ cannot be used yet; trying on"),
+        }
+    });
+    Ok(log)
+}
+
+/// What connections may cost, with `grace` for their end.
+pub(crate) fn limits(grace: Duration) -> Limits {
+    Limits { grace, ..Limits::default() }
+}

@@ -1,0 +1,65 @@
+//! `bellwire standalone`: ingest, gateway and the log in one process.
+
+use std::time::Duration;
+
+use anyhow::Context;
+use tracing::info;
+
+use bellwire_common::http;
+use bellwire_common::settings::{self, Role};
+
+use crate::gateway::{self, ANSWERS_WITHIN, serve};
+use crate::ingest;
+use crate::node::{self, Running};
+use crate::trial::{Invitation, Key};
+
+/// Runs until SIGTERM, and through the drain. `program` is how this program was called.
+pub(crate) async fn run(settings: settings::Standalone, program: String) -> anyhow::Result<()> {
+    let tokens = ingest::tokens(settings.tokens_file.as_deref())?;
+    let key = settings.shared_key.as_ref().map(gateway::shared_key).transpose()?;
+    let running = Running::start(&settings.node, Role::Standalone)?;
+    let reserved = http::reserve(settings.listen).context("listen")?;
+    let reserved_ingest = settings.ingest_listen.map(http::reserve).transpose().context("ingest-listen")?;
+    let log = node::open_log(&settings.node, Role::Standalone).await?;
+    let (key, trial) = match key {
+        Some(key) => (key, None),
+        None => {
+            // The log has made its directory, and holds it alone.
+            let trial = Key::of(settings.state_directory.as_deref())?;
+            (gateway::shared_key(trial.secret())?, Some(trial))
+        }
+    };
+    let gateway = gateway::start(settings.node.ttl, Some(key), &log);
+    if running.shutdown.run_until_cancelled(gateway.caught_up()).await.is_none() {
+        gateway.drain(Duration::ZERO).await;
+        return running.end(&log).await;
+    }
+
+    let intake = ingest::router(settings.node.ttl, tokens, &log);
+    let (browsers, separate) = match reserved_ingest {
+        None => (gateway.router().merge(intake), None),
+        Some(reserved) => (gateway.router(), Some((reserved, intake.fallback(bellwire_ingest::not_found)))),
+    };
+    let served = serve("browsers", reserved, browsers, gateway::limits(), &running.shutdown)?;
+    let served_ingest = match separate {
+        None => None,
+        Some((reserved, router)) => {
+            Some(serve("notifications", reserved, router, node::limits(ANSWERS_WITHIN), &running.shutdown)?)
+        }
+    };
+    running.readiness.caught_up();
+    if let Some(key) = &trial {
+        let ingest = served_ingest.as_ref().map_or(served.address, |served| served.address);
+        Invitation { program: &program, settings: &settings, page: served.address, ingest, key }.print();
+    }
+
+    running.shutdown.cancelled().await;
+    running.readiness.draining();
+    info!(sessions = gateway.sessions(), "draining");
+    let (_cut, ended) = tokio::join!(gateway.drain(settings.node.drain), served.task);
+    ended.context("the server")?;
+    if let Some(served) = served_ingest {
+        served.task.await.context("the server")?;
+    }
+    running.end(&log).await
+}

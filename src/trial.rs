@@ -1,0 +1,193 @@
+//! Trying out: a key that nobody had to set up, and the words that say what to do with it.
+
+use std::fmt::Write as _;
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
+use std::io::{self, Read, Write as _};
+use std::net::SocketAddr;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+
+use bellwire_common::settings::{LogAddress, Secret, Standalone};
+
+/// Name of the file beside the log.
+const FILE: &str = "shared-key";
+
+/// As many as openITCOCKPIT makes; twice as many hexadecimal characters.
+const KEY_BYTES: usize = 80;
+
+/// A key made here.
+#[derive(Debug)]
+pub(crate) struct Key {
+    secret: Secret,
+    path: Option<PathBuf>,
+}
+
+impl Key {
+    /// The key that is kept in `directory`, made now if there is none; without a directory a new one.
+    pub(crate) fn of(directory: Option<&Path>) -> anyhow::Result<Self> {
+        let Some(directory) = directory else {
+            return Ok(Self { secret: make()?, path: None });
+        };
+        let path = directory.join(FILE);
+        let secret = keep(directory, &path)
+            .with_context(|| format!("cannot keep a key for trying out in {}; set shared-key-file", path.display()))?;
+        Ok(Self { secret, path: Some(path) })
+    }
+
+    /// The key itself.
+    pub(crate) fn secret(&self) -> &Secret {
+        &self.secret
+    }
+}
+
+fn keep(directory: &Path, path: &Path) -> anyhow::Result<Secret> {
+    DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
+    match fs::read_to_string(path) {
+        Ok(text) => {
+            let key = text.trim();
+            if key.len() != 2 * KEY_BYTES || !key.bytes().all(|b| b.is_ascii_hexdigit()) {
+                bail!("what it holds is not a key that was made here; remove it, and a new one is made");
+            }
+            if fs::metadata(path)?.permissions().mode() & 0o077 != 0 {
+                fs::set_permissions(path, Permissions::from_mode(0o600))?;
+            }
+            Ok(Secret::new(key))
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let key = make()?;
+            write(directory, path, &key)?;
+            Ok(key)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Whole or not at all: a key cut short by a crash would lock out whoever has the address.
+fn write(directory: &Path, path: &Path, key: &Secret) -> io::Result<()> {
+    let new = path.with_extension("new");
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+    writeln!(file, "{}", key.expose())?;
+    file.sync_all()?;
+    fs::rename(&new, path)?;
+    File::open(directory)?.sync_all()
+}
+
+fn make() -> anyhow::Result<Secret> {
+    let mut bytes = [0; KEY_BYTES];
+    File::open("/dev/urandom").and_then(|mut file| file.read_exact(&mut bytes)).context("cannot read /dev/urandom")?;
+    let mut key = String::with_capacity(2 * KEY_BYTES);
+    for byte in bytes {
+        let _ = write!(key, "{byte:02x}");
+    }
+    Ok(Secret::new(&key))
+}
+
+/// What to do next.
+pub(crate) struct Invitation<'a> {
+    pub(crate) program: &'a str,
+    pub(crate) settings: &'a Standalone,
+    pub(crate) page: SocketAddr,
+    pub(crate) ingest: SocketAddr,
+    pub(crate) key: &'a Key,
+}
+
+impl Invitation<'_> {
+    /// Prints it to stdout; nobody reading there is no failure.
+    pub(crate) fn print(&self) {
+        let mut stdout = io::stdout().lock();
+        let _ = stdout.write_all(self.text().as_bytes()).and_then(|()| stdout.flush());
+    }
+
+    fn text(&self) -> String {
+        let (page, ingest) = (self.page, self.ingest);
+        let mut flags = String::new();
+        if ingest.to_string() != DEFAULT_INGEST {
+            let _ = write!(flags, " --ingest http://{ingest}");
+        }
+        let mut header = String::new();
+        if let Some(file) = &self.settings.tokens_file {
+            let file = quote(&file.display().to_string());
+            let _ = write!(flags, " --token-file {file}");
+            header.push_str(" -H 'Authorization: Bearer TOKEN'");
+        }
+        let kept = match (&self.key.path, &self.settings.node.log) {
+            (Some(path), _) => format!("kept in {}", path.display()),
+            (None, LogAddress::Memory) => "new at each start, because the log is in memory".to_owned(),
+            (None, _) => "new at each start".to_owned(),
+        };
+        format!(
+            "
+Bellwire is ready, with a key of its own: this is for trying out, on this machine.
+
+1. Open this address in a browser; it shows what user 1 gets:
+
+   http://{page}/#user=1&key={key}
+
+2. Send user 1 a notification, as a monitoring engine would:
+
+   {program} notify{flags} --type service --notificationtype PROBLEM --hostuuid web1 --serviceuuid http \\
+     --state 2 --output 'HTTP CRITICAL: connection refused' --user-id 1
+
+Or by HTTP:
+
+   curl -sS http://{ingest}/v1/notifications -H 'Content-Type: application/json'{header} \\
+     -d '{{\"user\": \"1\", \"kind\": \"message\", \"title\": \"Hello\", \"body\": \"It works\"}}'
+
+The key is {kept}. Whoever has it can read any user's notifications.
+For real use set shared-key-file, beside openITCOCKPIT to its SUDO_SERVER.API_KEY: docs/configuration.md.
+
+",
+            key = self.key.secret.expose(),
+            program = quote(self.program),
+        )
+    }
+}
+
+/// Where `notify` sends to when it is not told.
+const DEFAULT_INGEST: &str = "127.0.0.1:8083";
+
+/// For a shell.
+fn quote(text: &str) -> String {
+    if !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"/._-+:@%,=".contains(&b)) {
+        return text.to_owned();
+    }
+    format!("'{}'", text.replace('\'', "'\\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_outlives_the_process_and_is_nobody_elses_to_read() {
+        let root = tempfile::tempdir().unwrap();
+        let directory = root.path().join("data");
+        let first = Key::of(Some(&directory)).unwrap();
+        assert_eq!(first.secret.expose().len(), 160);
+        let path = directory.join(FILE);
+        let mode = || fs::metadata(&path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(), 0o600);
+        fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
+        let second = Key::of(Some(&directory)).unwrap();
+        assert_eq!((second.secret.expose(), mode()), (first.secret.expose(), 0o600));
+        assert_ne!(Key::of(None).unwrap().secret, first.secret);
+    }
+
+    #[test]
+    fn a_file_that_is_no_key_is_left_alone() {
+        let root = tempfile::tempdir().unwrap();
+        fs::write(root.path().join(FILE), "precious").unwrap();
+        let error = format!("{:#}", Key::of(Some(root.path())).unwrap_err());
+        assert!(error.contains("remove it") && error.contains("shared-key-file"), "{error}");
+        assert_eq!(fs::read_to_string(root.path().join(FILE)).unwrap(), "precious");
+    }
+
+    #[test]
+    fn names_are_quoted_for_a_shell() {
+        assert_eq!(quote("./target/release/bellwire"), "./target/release/bellwire");
+        assert_eq!(quote("a b'c"), "'a b'\\''c'");
+        assert_eq!(quote(""), "''");
+    }
+}
