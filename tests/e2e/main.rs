@@ -1,0 +1,11 @@
+//! End to end: real processes, a real broker, tabs that behave as the real front ends do, a real browser.
+
+mod browser;
+mod cluster;
+mod crash;
+mod metrics;
+mod notify;
+mod proofs;
+mod standalone;
+mod support;
+mod trial;
