@@ -1,0 +1,24 @@
+# The same recipes for people and for CI. What each does: CONTRIBUTING.md
+
+.PHONY: run test test-full bench fuzz
+
+run:
+	cargo run --release
+
+test:
+	@tests/run
+
+test-full:
+	@tests/run --full
+
+# Micro-benchmarks, then the load generator (docs/performance.md), some 15 minutes. LOAD chooses what it measures.
+LOAD ?=
+bench:
+	cargo bench -p bellwire-benches
+	cargo build --release --workspace --exclude bellwire-benches --bins
+	target/release/bellwire-load --json target/load.json $(LOAD)
+
+# SECONDS of new input for each codec, beside its corpus.
+SECONDS ?= 300
+fuzz:
+	@tests/run --fuzz-seconds $(SECONDS) fuzz
