@@ -14,7 +14,7 @@ fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     let given = env::var(VARIABLE).ok().filter(|revision| !revision.is_empty());
     let revision = given.or_else(of_git).unwrap_or_else(|| "unknown".into());
-    println!("cargo::rustc-env=BELLWIRE_BUILD_REVISION={revision}");
+    println!("cargo::rustc-env=BUILD_REVISION={revision}");
 }
 
 /// Reads git's files: the program git need not be there.

@@ -18,7 +18,7 @@ pub(crate) enum Call {
 }
 
 /// Version and revision, as `--version` shows them.
-pub(crate) const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("BELLWIRE_BUILD_REVISION"), ")");
+pub(crate) const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("BUILD_REVISION"), ")");
 
 const MARKDOWN: &str = "markdown";
 

@@ -20,7 +20,7 @@ use bellwire_common::settings::{Amqp, LogAddress, Node, Role};
 
 use crate::cli::VERSION;
 
-const REVISION: &str = env!("BELLWIRE_BUILD_REVISION");
+const REVISION: &str = env!("BUILD_REVISION");
 
 /// Fewer descriptors than this are worth a word: each tab takes one.
 const DESCRIPTORS_GOOD: u64 = 65_536;
