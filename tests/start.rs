@@ -197,3 +197,20 @@ async fn a_second_signal_ends_it_at_once() -> Result<()> {
     assert_eq!(node.process.wait(WITHIN).await?.code(), Some(130));
     Ok(())
 }
+
+/// The README's first command. Cargo adds variables to the environment of what it runs.
+#[tokio::test]
+async fn it_runs_under_cargo() -> Result<()> {
+    let home = tempfile::tempdir()?;
+    let mut command = Command::new(env!("CARGO"));
+    command.args(["run", "--release", "--locked", "--quiet", "--", "standalone", "--log", "memory:"]);
+    command.args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"]);
+    command.current_dir(env!("CARGO_MANIFEST_DIR")).env("XDG_STATE_HOME", home.path());
+    // What cargo told this test about its package would make build scripts run anew.
+    let of_test =
+        |name: &str| ["CARGO_PKG_", "CARGO_MANIFEST_", "OUT_DIR"].iter().any(|prefix| name.starts_with(prefix));
+    std::env::vars().filter(|(name, _)| of_test(name)).for_each(|(name, _)| drop(command.env_remove(name)));
+    let process = Process::spawn("bellwire", command)?;
+    process.line(" listening ", Duration::from_secs(300)).await?;
+    Ok(())
+}

@@ -107,7 +107,8 @@ impl Broker {
         .await
     }
 
-    /// Kills the node (SIGKILL) and waits until all its processes are gone. Nothing to do when it does not run.
+    /// Kills the node (SIGKILL) and waits until it is gone; Erlang's helpers follow by themselves a moment later.
+    /// Nothing to do when it does not run.
     pub fn kill(&mut self) {
         self.node = None;
     }
