@@ -76,7 +76,7 @@ impl World {
     fn with(records: &[Record]) -> Self {
         let limits =
             Limits { resume_ms: TTL_MS, browsers: 16, user_entries: 1000, user_bytes: 1 << 20, shard_bytes: 1 << 30 };
-        let mut world = Self { machine: Machine::new(limits), offset: 0, touched: Touched::default() };
+        let mut world = Self { machine: Machine::new(limits, NODE), offset: 0, touched: Touched::default() };
         let entries = (0..USERS).map(opened).chain([Entry::Beat { number: 1 }]).collect();
         world.push(Record::Report(Report { node: NODE, number: 1, at: START, entries }));
         for record in records {

@@ -89,7 +89,7 @@ catalogue! {
         [PROTOCOL,
          LabelSet { name: "initiator", values: &["client", "network", "server"] },
          LabelSet { name: "reason", values: &["closed", "eof", "read_error", "write_error", "pong_timeout", "write_timeout", "bad_key", "bad_message",
-            "too_large", "binary", "no_identity", "hello_timeout", "silent", "drain", "shutdown"] }];
+            "too_large", "binary", "no_identity", "hello_timeout", "silent", "drain", "shutdown", "internal"] }];
     Counter GATEWAY_HANDSHAKES_REFUSED = "bellwire_gateway_handshakes_refused_total", "Connections that were refused before they became sessions, by reason.",
         [LabelSet { name: "reason", values: &["key", "identity", "subprotocol", "not_websocket", "not_ready", "draining", "head_timeout"] }];
     Counter GATEWAY_NOTIFICATIONS_DELIVERED = "bellwire_gateway_notifications_delivered_total", "Notifications that a browser of their user has confirmed; counted once in the cluster.", [];
@@ -247,6 +247,6 @@ mod tests {
     #[test]
     fn every_combination_exists() {
         assert_eq!(combinations(&[]), vec![Vec::<&str>::new()]);
-        assert_eq!(combinations(GATEWAY_SESSIONS_CLOSED.0.labels).len(), 4 * 3 * 15);
+        assert_eq!(combinations(GATEWAY_SESSIONS_CLOSED.0.labels).len(), 4 * 3 * 16);
     }
 }

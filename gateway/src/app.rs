@@ -118,19 +118,19 @@ impl Gateway {
         }
         let (begin, count) = (Instant::now(), first.len());
         for (index, (_, tab)) in first.into_iter().enumerate() {
-            sleep_until(begin + time.mul_f64(index as f64 / count as f64)).await;
+            self.all_ended_by(begin + time.mul_f64(index as f64 / count as f64)).await;
             tab.drain();
         }
         if !last.is_empty() {
             // These cannot come back by themselves.
-            sleep_until(begin + time).await;
+            self.all_ended_by(begin + time).await;
             last.iter().for_each(|(_, tab)| tab.drain());
         }
-        self.wait_for_sessions().await;
+        self.all_ended_by(Instant::now() + LAST_WRITES_WITHIN).await;
         let cut = self.hub.tabs();
         if !cut.is_empty() {
             warn!(sessions = cut.len(), "sessions did not end in time and are cut");
-            cut.iter().for_each(|(protocol, _)| self.hub.meters.session_closed(*protocol, End::Shutdown));
+            cut.iter().for_each(|(protocol, tab)| self.hub.ended(*protocol, tab, End::Shutdown));
         }
         self.stop.cancel();
         for task in self.tasks {
@@ -139,9 +139,8 @@ impl Gateway {
         cut.len()
     }
 
-    /// Sessions that were told to go need a moment for their last write.
-    async fn wait_for_sessions(&self) {
-        let deadline = Instant::now() + LAST_WRITES_WITHIN;
+    /// Waits until no session is left, at most until `deadline`.
+    async fn all_ended_by(&self, deadline: Instant) {
         while self.hub.sessions() > 0 && Instant::now() < deadline {
             tokio::select! {
                 () = self.hub.session_ended() => {}
@@ -151,5 +150,5 @@ impl Gateway {
     }
 }
 
-/// See [`Gateway::drain`].
+/// Sessions that were told to go need a moment for their last proof and write.
 const LAST_WRITES_WITHIN: Duration = Duration::from_secs(4);

@@ -14,7 +14,9 @@ mod browser;
 mod clock;
 mod fold;
 mod node;
+mod replica;
 pub mod reporter;
+mod rhythm;
 mod user;
 mod window;
 
@@ -31,6 +33,8 @@ use bellwire_common::record::{Notify, Record, Status};
 
 use self::clock::Clock;
 use self::node::Node;
+pub use self::replica::Replica;
+pub use self::rhythm::{Doubt, READ_BACK_EXTRA_MS, Timing};
 use self::user::User;
 use self::window::Window;
 
@@ -62,7 +66,7 @@ pub struct Limits {
 }
 
 /// A notification that is held for delivery. `X` is for the caller: what it has made of the payload.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub struct Held<X> {
     /// Where it stands in the log.
     pub offset: Offset,
@@ -114,6 +118,10 @@ pub struct Next<X> {
     pub alone: bool,
     /// How many notifications the browser missed for want of room, in all (rule 10).
     pub missed: u64,
+    /// How many of them the browser was told of for sure: it proved to have what came behind.
+    pub told: u64,
+    /// Positions of another generation mean nothing ([`Replica::open`]).
+    pub generation: u32,
 }
 
 /// Collects for whom [`Machine::next`] may now say something new. A hint: asking more often is harmless.
@@ -123,6 +131,8 @@ pub struct Touched {
     pub users: Vec<UserId>,
     /// A session of this browser of the user was opened: its owner should prove that it is alive (rule 11).
     pub opened: Vec<(UserId, BrowserId)>,
+    /// Sessions that are gone from the fold.
+    pub removed: Vec<SessionId>,
     /// A status value changed.
     pub status: bool,
 }
@@ -138,6 +148,9 @@ pub struct Machine<X> {
     window: Window,
     status: BTreeMap<String, Status>,
     outcomes: Outcomes,
+    /// Whose fold it is, and what of the outcomes is its to count: the only part that differs between nodes.
+    node: NodeId,
+    to_count: Outcomes,
 }
 
 // === impl Position ===
@@ -180,12 +193,48 @@ impl Position {
     }
 }
 
+// === impl Outcomes ===
+
+impl Outcomes {
+    /// What came since `before`.
+    #[must_use]
+    pub fn since(self, before: Self) -> Self {
+        Self {
+            delivered: self.delivered - before.delivered,
+            expired: self.expired - before.expired,
+            user_bound: self.user_bound - before.user_bound,
+            shard_bound: self.shard_bound - before.shard_bound,
+            duplicate: self.duplicate - before.duplicate,
+        }
+    }
+
+    /// Both together.
+    #[must_use]
+    pub fn plus(self, more: Self) -> Self {
+        Self {
+            delivered: self.delivered + more.delivered,
+            expired: self.expired + more.expired,
+            user_bound: self.user_bound + more.user_bound,
+            shard_bound: self.shard_bound + more.shard_bound,
+            duplicate: self.duplicate + more.duplicate,
+        }
+    }
+}
+
+// === impl Next ===
+
+impl<X> Next<X> {
+    pub(crate) fn none() -> Self {
+        Self { held: Vec::new(), alone: true, missed: 0, told: 0, generation: 0 }
+    }
+}
+
 // === impl Machine ===
 
 impl<X> Machine<X> {
-    /// A machine that has read nothing.
+    /// A machine that has read nothing, on `node`.
     #[must_use]
-    pub fn new(limits: Limits) -> Self {
+    pub fn new(limits: Limits, node: NodeId) -> Self {
         Self {
             limits,
             applied: Position::default(),
@@ -195,6 +244,8 @@ impl<X> Machine<X> {
             window: Window::default(),
             status: BTreeMap::new(),
             outcomes: Outcomes::default(),
+            node,
+            to_count: Outcomes::default(),
         }
     }
 
@@ -205,10 +256,15 @@ impl<X> Machine<X> {
             return;
         }
         self.applied = Position::after(offset);
+        let counts = self.living().next() == Some(self.node);
+        let before = self.outcomes;
         match record {
             Record::Notify(notify) => self.on_notify(offset, notify, extra, touched),
             Record::Report(report) => self.on_report(offset, report, touched),
             Record::Status(status) => self.on_status(status, touched),
+        }
+        if counts {
+            self.to_count = self.to_count.plus(self.outcomes.since(before));
         }
     }
 
@@ -216,12 +272,12 @@ impl<X> Machine<X> {
     /// its browser. It goes on at the larger of its position and the browser's cursor (rule 2).
     #[must_use]
     pub fn next(&self, session: SessionId, position: Position, max: usize) -> Next<X> {
-        let mut next = Next { held: Vec::new(), alone: true, missed: 0 };
+        let mut next = Next::none();
         let Some((user, browser)) = self.browser_of(session) else { return next };
         if browser.owner(&self.nodes) == Some(session) {
             next.held.extend(user.held_from(position.max(browser.cursor)).take(max).cloned());
             next.alone = user.browsers.len() == 1;
-            next.missed = browser.missed;
+            (next.missed, next.told) = (browser.missed, browser.told);
         }
         next
     }
@@ -292,20 +348,42 @@ impl<X> Machine<X> {
         self.nodes.get(&node).is_some_and(Node::is_lost)
     }
 
-    /// The nodes that live: they have made a heartbeat and are not lost.
+    /// The nodes that live, by id: they have made a heartbeat and are not lost.
     pub fn living(&self) -> impl Iterator<Item = NodeId> + '_ {
         self.nodes.iter().filter(|(_, node)| node.is_living()).map(|(&id, _)| id)
     }
 
-    /// How notifications ended so far. The living node with the smallest id counts them (rule 9).
+    /// How notifications ended so far.
     #[must_use]
     pub fn outcomes(&self) -> Outcomes {
         self.outcomes
     }
 
+    /// What of it this node is to count: what happened while it was the living one with the smallest id (rule 9). A
+    /// node that starts lives only from its own first heartbeat on, and so counts nothing of what it reads back.
+    #[must_use]
+    pub fn outcomes_to_count(&self) -> Outcomes {
+        self.to_count
+    }
+
     /// The last values that every session is told.
     pub fn status(&self) -> impl Iterator<Item = &Status> {
         self.status.values()
+    }
+
+    /// Whether both have folded the same: all but what differs between nodes is equal.
+    #[must_use]
+    pub fn same_state(&self, other: &Self) -> bool
+    where
+        X: PartialEq,
+    {
+        let of_log = |m: &'_ Self| (m.applied, m.outcomes);
+        of_log(self) == of_log(other)
+            && self.clock == other.clock
+            && self.nodes == other.nodes
+            && self.users == other.users
+            && self.window == other.window
+            && self.status == other.status
     }
 
     /// Bytes of the notifications that are held.

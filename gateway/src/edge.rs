@@ -29,7 +29,7 @@ const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; st
 /// Routes of the gateway. WebSockets are taken on every path that nobody else has: proxies change it.
 pub(crate) fn router(hub: Arc<Hub>) -> Router {
     Router::new()
-        .route("/healthz", get(|| async { "ok" }))
+        .route("/healthz", axum::routing::any(|| async { "ok" }))
         .route("/page.js", get(|| async { asset("text/javascript; charset=utf-8", include_str!("../page/page.js")) }))
         .route("/icon.svg", get(|| async { asset("image/svg+xml", include_str!("../page/icon.svg")) }))
         .route("/page.css", get(|| async { asset("text/css; charset=utf-8", include_str!("../page/page.css")) }))

@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 use bellwire_common::ids::{self, NodeId, Offset, UserId};
 
 use crate::meters::Meters;
-use crate::protocol::{Protocol, SharedKey};
+use crate::protocol::{End, Protocol, SharedKey};
 use crate::shard::Shard;
 use crate::tab::Tab;
 
@@ -27,11 +27,12 @@ pub(crate) struct Hub {
     ended: Notify,
 }
 
-/// A session's place among the others; its drop takes it out.
+/// A session's place among the others; its drop takes it out, and counts an end that nobody has counted.
 pub(crate) struct Seat {
     pub(crate) hub: Arc<Hub>,
     pub(crate) number: u64,
     pub(crate) tab: Arc<Tab>,
+    protocol: Protocol,
 }
 
 impl Hub {
@@ -81,7 +82,18 @@ impl Hub {
         let tab = Arc::new(Tab::default());
         self.lock().insert(number, (protocol, Arc::clone(&tab)));
         self.meters.session_opened(protocol);
-        Seat { hub: Arc::clone(self), number, tab }
+        if self.is_draining() {
+            // It came in between the handshake's look and the drain's list.
+            tab.drain();
+        }
+        Seat { hub: Arc::clone(self), number, tab, protocol }
+    }
+
+    /// Counts the end of a session, once.
+    pub(crate) fn ended(&self, protocol: Protocol, tab: &Tab, end: End) {
+        if tab.count_end() {
+            self.meters.session_closed(protocol, end);
+        }
     }
 
     /// Wakes every session: a status value has changed.
@@ -117,8 +129,17 @@ impl Hub {
     }
 }
 
+impl Seat {
+    /// Counts the session's end, once.
+    pub(crate) fn ended(&self, end: End) {
+        self.hub.ended(self.protocol, &self.tab, end);
+    }
+}
+
 impl Drop for Seat {
     fn drop(&mut self) {
+        // Only a panic, which is a defect of ours, gets here uncounted.
+        self.ended(End::Internal);
         self.hub.lock().remove(&self.number);
         self.hub.ended.notify_one();
     }

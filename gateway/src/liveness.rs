@@ -31,10 +31,8 @@ pub(crate) enum Due {
     Ping(Position),
     /// Ask the page for a proof that stands for the position: repeat the greeting (V1, V2), or say `ping` (native).
     Greeting(Position),
-    /// The tab does not answer: let another take over, then ask again.
-    Stalled,
-    /// End the session.
-    End(End),
+    /// The tab has not answered in time: read what may be waiting, then [`Liveness::judge`], then ask again.
+    Judge,
     /// Nothing before this time.
     Wait(u64),
 }
@@ -131,13 +129,27 @@ impl Liveness {
         Some(now.saturating_sub(sent_at))
     }
 
-    /// The page proved something: up to where, at the most to what was written, and how long that took.
+    /// A notification that cannot be shown is passed over; there is nothing to prove.
+    pub(crate) fn on_skipped(&mut self, upto: Position) {
+        self.written = self.written.max(upto);
+    }
+
+    /// Another log stands where the old one was: what was written and proved means nothing there.
+    pub(crate) fn on_replaced(&mut self) {
+        let start = Position::default();
+        (self.written, self.proved, self.pinged, self.greeted) = (start, start, start, start);
+        (self.ping, self.unproved_since) = (None, None);
+    }
+
+    /// The page proved something: up to where (nothing new, if that was never written), and how long it took.
     pub(crate) fn on_page_proof(&mut self, now: u64, upto: Position) -> (Position, u64) {
         let since = if self.protocol == Protocol::Native { self.unproved_since } else { Some(self.greeted_at) };
         self.page_spoke_at = now;
         self.proved_at = now;
         self.stalled_since = None;
-        self.proved = self.proved.max(upto.min(self.written));
+        if upto <= self.written {
+            self.proved = self.proved.max(upto);
+        }
         if self.proved >= self.written {
             self.unproved_since = None;
         }
@@ -171,12 +183,8 @@ impl Liveness {
 
     /// What is to be done at `now`.
     pub(crate) fn due(&mut self, now: u64) -> Due {
-        if let Some(end) = self.end(now) {
-            return Due::End(end);
-        }
-        if self.stalls(now) {
-            self.stalled_since = Some(now);
-            return Due::Stalled;
+        if self.end(now).is_some() {
+            return Due::Judge;
         }
         if self.ping.is_none() && (self.written > self.pinged || now >= self.pinged_at + PING_EVERY_MS) {
             return Due::Ping(self.written);
@@ -184,19 +192,43 @@ impl Liveness {
         if self.greeting_at().is_some_and(|at| now >= at) {
             return Due::Greeting(self.written);
         }
+        if self.stalls(now) {
+            return Due::Judge;
+        }
         Due::Wait(self.next_deadline())
     }
 
+    /// Whether the tab is stalled from now on, all that it said having been read; an error ends its session.
+    pub(crate) fn judge(&mut self, now: u64) -> Result<bool, End> {
+        if let Some(end) = self.end(now) {
+            return Err(end);
+        }
+        let stalls = self.stalls(now);
+        if stalls {
+            self.stalled_since = Some(now);
+        }
+        Ok(stalls)
+    }
+
     fn end(&self, now: u64) -> Option<End> {
-        if self.protocol == Protocol::V1 {
+        let no_pong = self.ping.is_some_and(|(sent_at, _)| now >= sent_at + PONG_WITHIN_MS);
+        if self.cannot_come_back() {
             let given_up = self.stalled_since.is_some_and(|since| now >= since + V1_GIVEN_UP_MS);
             return given_up.then_some(End::Silent);
         }
-        if self.ping.is_some_and(|(sent_at, _)| now >= sent_at + PONG_WITHIN_MS) {
+        if no_pong {
             return Some(End::PongTimeout);
+        }
+        if self.protocol == Protocol::V1 && now >= self.page_spoke_at + PAGE_SILENT_MS {
+            return Some(End::Silent);
         }
         let no_hello = self.protocol == Protocol::Native && !self.announced && now >= self.opened_at + HELLO_WITHIN_MS;
         no_hello.then_some(End::HelloTimeout)
+    }
+
+    /// A V1 page that has registered is silent for ever once its connection is gone.
+    fn cannot_come_back(&self) -> bool {
+        self.protocol == Protocol::V1 && self.announced
     }
 
     fn stalls(&self, now: u64) -> bool {
@@ -224,11 +256,12 @@ impl Liveness {
 
     fn next_deadline(&self) -> u64 {
         let ping = self.ping.is_none().then(|| self.pinged_at + PING_EVERY_MS);
-        let pong = self.ping.filter(|_| self.protocol != Protocol::V1).map(|(sent_at, _)| sent_at + PONG_WITHIN_MS);
+        let pong = self.ping.filter(|_| !self.cannot_come_back()).map(|(sent_at, _)| sent_at + PONG_WITHIN_MS);
         let stall = self.stall_at().filter(|_| self.announced && self.stalled_since.is_none());
+        let silent = (self.protocol == Protocol::V1 && !self.announced).then(|| self.page_spoke_at + PAGE_SILENT_MS);
         let hello = (self.protocol == Protocol::Native && !self.announced).then(|| self.opened_at + HELLO_WITHIN_MS);
-        let give_up = self.stalled_since.filter(|_| self.protocol == Protocol::V1).map(|since| since + V1_GIVEN_UP_MS);
-        [self.greeting_at(), ping, pong, stall, hello, give_up].into_iter().flatten().min().unwrap_or(u64::MAX)
+        let give_up = self.stalled_since.filter(|_| self.cannot_come_back()).map(|since| since + V1_GIVEN_UP_MS);
+        [self.greeting_at(), ping, pong, stall, silent, hello, give_up].into_iter().flatten().min().unwrap_or(u64::MAX)
     }
 }
 
@@ -239,6 +272,12 @@ mod tests {
     use super::*;
 
     const P: fn(u64) -> Position = |n| Position::after(Offset(n));
+
+    /// It is to be judged, and this is the judgement.
+    fn judged(tab: &mut Liveness, now: u64) -> Result<bool, End> {
+        assert_eq!(tab.due(now), Due::Judge);
+        tab.judge(now)
+    }
 
     fn announced(protocol: Protocol) -> Liveness {
         let mut liveness = Liveness::new(protocol, 0);
@@ -276,13 +315,13 @@ mod tests {
         tab.on_greeting_sent(2_000, P(1));
         assert_eq!(tab.on_pong(2_003, P(1)), Some(3));
         assert_eq!(tab.due(6_999), Due::Wait(7_000));
-        assert_eq!(tab.due(7_000), Due::Stalled);
+        assert_eq!(judged(&mut tab, 7_000), Ok(true));
         assert!(matches!(tab.due(7_000), Due::Wait(_)));
         assert_eq!(tab.on_page_proof(9_000, P(1)).0, P(1));
         tab.on_written(10_000, P(2), 100);
         tab.on_ping_sent(10_000, P(2));
         tab.on_greeting_sent(10_000, P(2));
-        assert_eq!(tab.due(15_000), Due::Stalled);
+        assert_eq!(judged(&mut tab, 15_000), Ok(true));
     }
 
     #[test]
@@ -293,27 +332,27 @@ mod tests {
             tab.on_ping_sent(25_000, Position::default());
             tab.on_greeting_sent(25_000, Position::default());
             assert_eq!(tab.due(36_999), Due::Wait(37_000));
-            assert_eq!(tab.due(37_000), Due::End(End::PongTimeout));
+            assert_eq!(judged(&mut tab, 37_000), Err(End::PongTimeout));
         }
         let mut tab = announced(Protocol::V1);
         tab.on_ping_sent(25_000, Position::default());
-        assert_eq!(tab.due(37_000), Due::Stalled);
+        assert_eq!(judged(&mut tab, 37_000), Ok(true));
         assert_eq!(tab.due(37_000), Due::Wait(37_000 + V1_GIVEN_UP_MS));
-        assert_eq!(tab.due(37_000 + V1_GIVEN_UP_MS), Due::End(End::Silent));
+        assert_eq!(judged(&mut tab, 37_000 + V1_GIVEN_UP_MS), Err(End::Silent));
     }
 
     #[test]
-    fn a_proof_beyond_what_was_written_is_cut() {
+    fn a_proof_beyond_what_was_written_proves_nothing() {
         let mut tab = announced(Protocol::Native);
         tab.on_written(1, P(5), 10);
-        assert_eq!(tab.on_page_proof(2, P(99)).0, P(5));
+        assert_eq!(tab.on_page_proof(2, P(99)).0, Position::default());
         assert_eq!(tab.on_pong(3, P(99)), None);
     }
 
     #[test]
     fn a_native_tab_must_say_hello() {
         let mut tab = Liveness::new(Protocol::Native, 0);
-        assert_eq!(tab.due(HELLO_WITHIN_MS), Due::End(End::HelloTimeout));
+        assert_eq!(judged(&mut tab, HELLO_WITHIN_MS), Err(End::HelloTimeout));
     }
 
     #[test]
@@ -322,7 +361,7 @@ mod tests {
         tab.ask(3_000);
         assert_eq!(tab.due(3_000), Due::Greeting(Position::default()));
         tab.on_greeting_sent(3_000, Position::default());
-        assert_eq!(tab.due(8_000), Due::Stalled);
+        assert_eq!(judged(&mut tab, 8_000), Ok(true));
         tab.on_page_proof(8_001, Position::default());
         assert!(matches!(tab.due(8_001), Due::Wait(_)));
     }
@@ -337,5 +376,47 @@ mod tests {
         tab.on_ping_sent(1, P(3));
         assert_eq!(tab.on_pong(5, P(2)), Some(4));
         assert!(matches!(tab.due(5), Due::Wait(at) if at == 5 + PONG_WITHIN_MS || at == 1 + STALL_AFTER_MS));
+    }
+
+    #[test]
+    fn a_v1_connection_that_never_registers_does_not_stay() {
+        let mut tab = Liveness::new(Protocol::V1, 0);
+        assert_eq!(tab.due(25_000), Due::Ping(Position::default()));
+        tab.on_ping_sent(25_000, Position::default());
+        assert_eq!(tab.due(25_000), Due::Wait(37_000));
+        assert_eq!(judged(&mut tab, 37_000), Err(End::PongTimeout));
+        let mut tab = Liveness::new(Protocol::V1, 0);
+        tab.on_ping_sent(PAGE_SILENT_MS - 1, Position::default());
+        assert_eq!(tab.due(PAGE_SILENT_MS - 1), Due::Wait(PAGE_SILENT_MS));
+        assert_eq!(judged(&mut tab, PAGE_SILENT_MS), Err(End::Silent));
+    }
+
+    #[test]
+    fn a_tab_is_asked_before_it_is_judged() {
+        let mut tab = announced(Protocol::V2);
+        tab.on_written(2_000, P(1), 100);
+        tab.on_ping_sent(2_000, P(1));
+        assert_eq!(tab.due(8_000), Due::Greeting(P(1)));
+    }
+
+    #[test]
+    fn another_log_begins_anew() {
+        let mut tab = announced(Protocol::V2);
+        tab.on_written(2_000, P(9), 100);
+        tab.on_ping_sent(2_000, P(9));
+        tab.on_greeting_sent(2_000, P(9));
+        tab.on_replaced();
+        assert_eq!((tab.written(), tab.all_proved()), (Position::default(), true));
+        tab.on_written(3_000, P(0), 100);
+        assert_eq!(tab.due(3_000), Due::Ping(P(0)));
+        assert_eq!(tab.on_page_proof(3_001, P(9)).0, Position::default(), "a proof of the old log");
+    }
+
+    #[test]
+    fn what_cannot_be_shown_is_not_waited_for() {
+        let mut tab = announced(Protocol::Native);
+        tab.on_skipped(P(3));
+        assert_eq!(tab.written(), P(3));
+        assert!(tab.stall_at().is_none());
     }
 }

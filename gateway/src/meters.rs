@@ -84,12 +84,13 @@ impl Meters {
         self.page.record(Duration::from_millis(after_ms));
     }
 
-    pub(crate) fn count_outcomes(&self, before: Outcomes, now: Outcomes) {
-        self.delivered.increment(now.delivered - before.delivered);
-        self.expired.increment(now.expired - before.expired);
-        self.user_bound.increment(now.user_bound - before.user_bound);
-        self.shard_bound.increment(now.shard_bound - before.shard_bound);
-        self.duplicate.increment(now.duplicate - before.duplicate);
+    /// What has ended since this was told last.
+    pub(crate) fn count_outcomes(&self, ended: Outcomes) {
+        self.delivered.increment(ended.delivered);
+        self.expired.increment(ended.expired);
+        self.user_bound.increment(ended.user_bound);
+        self.shard_bound.increment(ended.shard_bound);
+        self.duplicate.increment(ended.duplicate);
     }
 
     pub(crate) fn reported(&self, written: bool) {

@@ -8,9 +8,8 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket};
-use bytes::Bytes;
-use futures_util::{SinkExt, StreamExt};
+use axum::extract::ws::{CloseFrame, Message, WebSocket};
+use futures_util::{FutureExt, SinkExt, StreamExt};
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
 use tracing::debug;
 
@@ -19,7 +18,6 @@ use bellwire_common::metrics::GATEWAY_TESTS;
 
 use crate::delivery::Position;
 use crate::delivery::reporter::Mine;
-use crate::frames::frame;
 use crate::hub::Seat;
 use crate::liveness::{Due, Liveness, PING_EVERY_MS};
 use crate::protocol::native::{self, ErrorCode};
@@ -27,12 +25,14 @@ use crate::protocol::{self, Dialect, End, Identity, Proof, Protocol, TabEvent, T
 use crate::shard::Shard;
 use crate::tab::Reasons;
 
-use self::wire::{ReadEnd, read_end, test_record, within};
+use self::wire::{ReadEnd, read_end, test_record};
+use self::write::Fed;
 
 mod wire;
+mod write;
 
-/// Notifications fetched at a time: what is held twice, in the list and in the socket's buffer, stays small.
-const FETCH_MAX: usize = 32;
+/// Messages that are read before a tab is judged not to answer: what it said may be waiting.
+const HEARD_MAX: usize = 64;
 /// A tab that does not take its close frame in this time is cut.
 const CLOSE_WITHIN: Duration = Duration::from_secs(1);
 /// A session that is to go waits this long for the proof of what was sent last, so that it is not shown again elsewhere.
@@ -40,7 +40,7 @@ const PROOF_BEFORE_DRAIN_MS: u64 = 1_500;
 /// A tab may ask for one test per second, and for this many at once.
 const TESTS_BURST: u64 = 5;
 const TEST_EVERY_MS: u64 = 1_000;
-/// A test that the log does not take in this time has failed; the tab waits for it meanwhile.
+/// A test that the log does not take in this time has failed.
 const TEST_WITHIN: Duration = Duration::from_secs(3);
 
 /// See the module.
@@ -52,6 +52,7 @@ pub(crate) struct Session {
     /// What each shard had applied when the tab was greeted; until it is announced.
     greeted: Option<Box<[Option<Offset>]>>,
     place: Option<Place>,
+    /// Notifications missed for want of room that the tab was told of.
     missed: u64,
     /// The node goes: nothing more is sent, and at this time the session ends.
     leaving: Option<u64>,
@@ -64,6 +65,8 @@ struct Place {
     shard: Arc<Shard>,
     number: u64,
     user: UserId,
+    /// What positions belong to; another one makes them void.
+    generation: u32,
 }
 
 impl Drop for Place {
@@ -183,7 +186,8 @@ impl Session {
         let hub = &self.seat.hub;
         let shard = Arc::clone(hub.shard_of(&identity.user));
         let index = hub.shards.iter().position(|other| Arc::ptr_eq(other, &shard)).unwrap_or_default();
-        let claimed = cursor.and_then(native::cursor_of).filter(|(log, _)| *log == shard.name());
+        let known = |(log, offset): &(&str, Offset)| *log == shard.name() && Some(*offset) <= shard.applied();
+        let claimed = cursor.and_then(native::cursor_of).filter(known);
         let claimed = claimed.map_or_else(Position::default, |(_, offset)| Position::after(offset));
         let mine = Mine {
             user: identity.user.clone(),
@@ -200,8 +204,8 @@ impl Session {
             let text = native::welcome(session, &identity, cursor.as_deref(), version, PING_EVERY_MS);
             self.feed_text(text.into()).await?;
         }
-        shard.open(self.seat.number, mine, Arc::clone(&self.seat.tab));
-        self.place = Some(Place { shard, number: self.seat.number, user: identity.user });
+        let generation = shard.open(self.seat.number, mine, Arc::clone(&self.seat.tab));
+        self.place = Some(Place { shard, number: self.seat.number, user: identity.user, generation });
         Ok(())
     }
 
@@ -221,7 +225,7 @@ impl Session {
 
     fn confirm(&self, upto: Position) {
         if let Some(place) = &self.place {
-            place.shard.confirm(self.seat.number, upto);
+            place.shard.confirm(self.seat.number, place.generation, upto);
         }
     }
 
@@ -244,17 +248,17 @@ impl Session {
             return self.complain(ErrorCode::Rate, "at most one test a second").await;
         }
         self.tests_until = self.tests_until.max(now) + TEST_EVERY_MS;
-        let record = test_record(&place.user, &test, self.seat.hub.ttl_ms);
-        match timeout(TEST_WITHIN, place.shard.append(&record)).await {
-            Ok(Ok(())) => {
-                GATEWAY_TESTS.count(&["sent"]);
-                Ok(())
+        // Beside the session: a log that does not answer must not keep the tab's pongs waiting.
+        let append = place.shard.append(&test_record(&place.user, &test, self.seat.hub.ttl_ms));
+        let tab = Arc::clone(&self.seat.tab);
+        tokio::spawn(async move {
+            let sent = matches!(timeout(TEST_WITHIN, append).await, Ok(Ok(())));
+            GATEWAY_TESTS.count(&[if sent { "sent" } else { "unavailable" }]);
+            if !sent {
+                tab.test_failed();
             }
-            Ok(Err(_)) | Err(_) => {
-                GATEWAY_TESTS.count(&["unavailable"]);
-                self.complain(ErrorCode::Unavailable, "the log cannot be reached; try again").await
-            }
-        }
+        });
+        Ok(())
     }
 
     async fn complain(&mut self, code: ErrorCode, message: &str) -> Result<(), End> {
@@ -283,29 +287,37 @@ impl Session {
             self.feed_status().await?;
             self.flush().await?;
         }
+        if reasons.test_failed() {
+            self.complain(ErrorCode::Unavailable, "the log cannot be reached; try again").await?;
+            self.flush().await?;
+        }
         Ok(())
     }
 
     /// Sends what is next, and does what the deadlines ask for; says when to come back at the latest.
     async fn do_what_is_due(&mut self) -> Result<u64, End> {
-        let mut wrote = false;
+        let mut fed = Fed::default();
         match self.leaving {
-            None => wrote = self.feed_next().await?,
-            Some(until) if self.liveness.all_proved() || self.seat.hub.now() >= until => return Err(End::Drain),
+            None => fed = self.feed_next().await?,
+            Some(until) if self.may_leave(until) => return Err(End::Drain),
             Some(_) => {}
         }
+        let mut wrote = fed.any;
+        let mut heard = false;
         let deadline = loop {
             let now = self.seat.hub.now();
             match self.liveness.due(now) {
                 Due::Ping(upto) => self.feed_ping(now, upto).await?,
                 Due::Greeting(upto) => self.feed_greeting(now, upto).await?,
-                Due::Stalled => {
-                    if let Some(place) = &self.place {
-                        place.shard.stall(self.seat.number);
-                    }
+                Due::Judge if !heard => {
+                    heard = true;
+                    self.hear().await?;
                     continue;
                 }
-                Due::End(end) => return Err(end),
+                Due::Judge => {
+                    self.judge(now)?;
+                    continue;
+                }
                 Due::Wait(deadline) => break deadline,
             }
             wrote = true;
@@ -313,98 +325,39 @@ impl Session {
         if wrote {
             self.flush().await?;
         }
+        let deadline = if fed.more { self.seat.hub.now() } else { deadline };
         Ok(self.leaving.map_or(deadline, |until| until.min(deadline)))
     }
 
-    /// Writes all notifications that wait; whether there were any.
-    async fn feed_next(&mut self) -> Result<bool, End> {
-        let mut wrote = false;
-        loop {
-            let Some(place) = &self.place else { return Ok(wrote) };
-            let next = place.shard.next(self.seat.number, self.liveness.written(), FETCH_MAX);
-            if next.held.is_empty() {
-                return Ok(wrote);
-            }
-            let (shard, user) = (Arc::clone(&place.shard), place.user.clone());
-            self.feed_gap(next.missed).await?;
-            for held in next.held {
-                let text = frame(&held, self.dialect.protocol(), &user, shard.name(), !next.alone);
-                let bytes = text.as_ref().map_or(0, |text| text.len());
-                match text {
-                    Some(text) => {
-                        self.feed(Message::Text(text)).await?;
-                        self.seat.hub.meters.frame_sent(self.dialect.protocol(), held.extra.read_at);
-                    }
-                    None => self.seat.hub.meters.unreadable(self.dialect.protocol()),
-                }
-                let now = self.seat.hub.now();
-                let upto = Position::after(held.offset);
-                if self.liveness.on_written(now, upto, bytes) {
-                    self.feed_ping(now, upto).await?;
-                    self.flush().await?;
-                }
-            }
-            wrote = true;
-        }
-    }
-
-    /// A native tab is told what its browser missed for want of room (rule 10).
-    async fn feed_gap(&mut self, missed: u64) -> Result<(), End> {
-        let new = missed.saturating_sub(self.missed);
-        self.missed = missed;
-        if new > 0 && self.dialect.protocol() == Protocol::Native {
-            self.feed_text(native::gap(new).into()).await?;
+    /// Reads what the tab has said already.
+    async fn hear(&mut self) -> Result<(), End> {
+        for _ in 0..HEARD_MAX {
+            let Some(message) = self.socket.next().now_or_never() else { break };
+            self.on_message(message).await?;
         }
         Ok(())
     }
 
-    async fn feed_status(&mut self) -> Result<(), End> {
-        let values: Vec<_> = self.seat.hub.shards.iter().flat_map(|shard| shard.status()).collect();
-        for (key, value) in values {
-            if let Some(text) = protocol::status(self.dialect.protocol(), &key, &value) {
-                self.feed_text(text.into()).await?;
-            }
+    /// The tab does not answer: another one takes over, or the session ends.
+    fn judge(&mut self, now: u64) -> Result<(), End> {
+        if self.liveness.judge(now)?
+            && let Some(place) = &self.place
+        {
+            place.shard.stall(self.seat.number);
         }
         Ok(())
     }
 
-    async fn feed_ping(&mut self, now: u64, upto: Position) -> Result<(), End> {
-        self.feed(Message::Ping(Bytes::copy_from_slice(&upto.as_u64().to_be_bytes()))).await?;
-        self.liveness.on_ping_sent(now, upto);
-        Ok(())
-    }
-
-    async fn feed_greeting(&mut self, now: u64, upto: Position) -> Result<(), End> {
-        let text = match (self.dialect.protocol(), upto.last()) {
-            (Protocol::Native, _) => Some(native::ping()),
-            (_, Some(offset)) => self.dialect.greeting(offset),
-            (_, None) => self.dialect.first_frame(),
-        };
-        if let Some(text) = text {
-            self.feed_text(text.into()).await?;
-        }
-        self.liveness.on_greeting_sent(now, upto);
-        Ok(())
-    }
-
-    // --- the socket ---
-
-    async fn feed_text(&mut self, text: Utf8Bytes) -> Result<(), End> {
-        self.feed(Message::Text(text)).await
-    }
-
-    async fn feed(&mut self, message: Message) -> Result<(), End> {
-        within(self.socket.feed(message)).await
-    }
-
-    async fn flush(&mut self) -> Result<(), End> {
-        within(self.socket.flush()).await
+    /// A native client may connect elsewhere until the time that it was told; others only wait for their last proof.
+    fn may_leave(&self, until: u64) -> bool {
+        let done = self.dialect.protocol() != Protocol::Native && self.liveness.all_proved();
+        done || self.seat.hub.now() >= until
     }
 
     /// Ends the session: tells the shard, counts, and closes the connection in the way that the protocol needs.
     async fn close(&mut self, protocol: Protocol, end: End) {
         self.place = None;
-        self.seat.hub.meters.session_closed(protocol, end);
+        self.seat.ended(end);
         if let Some((code, reason)) = end.close_frame(protocol) {
             let frame = CloseFrame { code, reason: reason.into() };
             let _ = timeout(CLOSE_WITHIN, self.socket.send(Message::Close(Some(frame)))).await;

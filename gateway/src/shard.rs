@@ -3,17 +3,18 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use tokio::sync::Notify;
 
-use bellwire_common::ids::{self, NodeId, Offset, SessionId, UnixMillis, UserId};
+use bellwire_common::ids::{self, NodeId, Offset, UnixMillis, UserId};
 use bellwire_common::log::{AppendError, Safety, SharedLog};
-use bellwire_common::record::{Entry as Line, Record};
+use bellwire_common::record::{Record, Report};
 
-use crate::delivery::reporter::{Mine, Reporter};
-use crate::delivery::{Limits, Machine, Next, Outcomes, Position, Touched};
+use crate::delivery::reporter::Mine;
+use crate::delivery::{Limits, Next, Position, Replica, Timing, Touched};
 use crate::frames::Frames;
 use crate::meters::Meters;
 use crate::tab::Tab;
@@ -32,29 +33,15 @@ pub(crate) struct Shard {
     log: SharedLog,
     name: String,
     meters: Arc<Meters>,
+    started: Instant,
     state: Mutex<State>,
     /// Something that others should learn soon has changed.
     changed: Notify,
 }
 
 struct State {
-    machine: Machine<Frames>,
-    reporter: Reporter,
+    replica: Replica<Frames>,
     tabs: HashMap<u64, Arc<Tab>>,
-    /// Outcomes up to which the metrics are told.
-    counted: Outcomes,
-    /// The barrier was passed when the fold was last looked at.
-    sending: bool,
-}
-
-/// What reading a batch has brought.
-#[derive(Debug, Default, Clone, Copy)]
-struct Folded {
-    status: bool,
-    /// A report of this node was among it.
-    read_back: bool,
-    /// The others took this node for lost.
-    lost: bool,
 }
 
 impl fmt::Debug for Shard {
@@ -65,15 +52,12 @@ impl fmt::Debug for Shard {
 
 impl Shard {
     pub(crate) fn new(id: ids::Shard, node: NodeId, log: SharedLog, limits: Limits, meters: Arc<Meters>) -> Arc<Self> {
-        let state = State {
-            machine: Machine::new(limits),
-            reporter: Reporter::new(node),
-            tabs: HashMap::new(),
-            counted: Outcomes::default(),
-            sending: false,
-        };
+        let timing = Timing::default();
+        let first_round = fastrand::u64(timing.round_every / 2..timing.round_every);
+        let replica = Replica::new(node, limits, timing, 0, first_round);
+        let state = Mutex::new(State { replica, tabs: HashMap::new() });
         let name = log.name(id);
-        Arc::new(Self { id, node, log, name, meters, state: Mutex::new(state), changed: Notify::new() })
+        Arc::new(Self { id, node, log, name, meters, started: Instant::now(), state, changed: Notify::new() })
     }
 
     /// Name and epoch of the log, for cursors.
@@ -83,30 +67,34 @@ impl Shard {
 
     /// How far this node has read.
     pub(crate) fn applied(&self) -> Option<Offset> {
-        self.lock().machine.applied().last()
+        self.lock().replica.machine().applied().last()
     }
 
-    /// A session wants notifications from now on.
-    pub(crate) fn open(&self, number: u64, mine: Mine, tab: Arc<Tab>) {
+    /// A session wants notifications from now on. Gives the generation that its positions belong to.
+    pub(crate) fn open(&self, number: u64, mine: Mine, tab: Arc<Tab>) -> u32 {
+        let now = self.now();
         let mut state = self.lock();
-        state.reporter.open(number, mine);
         state.tabs.insert(number, tab);
+        let generation = state.replica.open(now, number, mine);
         drop(state);
         self.changed.notify_one();
+        generation
     }
 
     /// A session's connection has ended.
     pub(crate) fn close(&self, number: u64) {
+        let now = self.now();
         let mut state = self.lock();
-        state.reporter.close(number);
+        state.replica.close(now, number);
         state.tabs.remove(&number);
         drop(state);
         self.changed.notify_one();
     }
 
-    /// A session has proved that it has everything below `upto`.
-    pub(crate) fn confirm(&self, number: u64, upto: Position) {
-        let good_again = self.lock().reporter.confirm(number, upto);
+    /// A session has proved that it has everything below `upto`, a position of `generation`.
+    pub(crate) fn confirm(&self, number: u64, generation: u32, upto: Position) {
+        let now = self.now();
+        let good_again = self.lock().replica.confirm(now, number, generation, upto);
         if good_again {
             self.changed.notify_one();
         }
@@ -114,22 +102,20 @@ impl Shard {
 
     /// A session does not answer.
     pub(crate) fn stall(&self, number: u64) {
-        self.lock().reporter.stall(number);
+        let now = self.now();
+        self.lock().replica.stall(now, number);
         self.changed.notify_one();
     }
 
     /// What a session at `position` is to be sent now.
     pub(crate) fn next(&self, number: u64, position: Position, max: usize) -> Next<Frames> {
-        let state = self.lock();
-        if !state.reporter.may_send(&state.machine) {
-            return Next { held: Vec::new(), alone: true, missed: 0 };
-        }
-        state.machine.next(SessionId { node: self.node, number }, position, max)
+        let now = self.now();
+        self.lock().replica.next(now, number, position, max)
     }
 
     /// The last values that every session is told, as key and JSON.
     pub(crate) fn status(&self) -> Vec<(String, Bytes)> {
-        self.lock().machine.status().map(|status| (status.key.clone(), status.value.clone())).collect()
+        self.lock().replica.machine().status().map(|status| (status.key.clone(), status.value.clone())).collect()
     }
 
     /// Appends a record of the node's own, such as a test.
@@ -137,79 +123,74 @@ impl Shard {
         self.log.append(self.id, vec![record.encode()], Safety::Safe)
     }
 
+    /// Milliseconds of the replica's clock.
+    fn now(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         // A panic in the fold is a bug that the panic hook has told of; the others' sessions go on.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Folds records and wakes whom they concern.
-    fn fold(&self, records: Vec<(Offset, Record)>) -> Folded {
-        let mut folded = Folded::default();
+    /// Folds records and wakes whom they concern; whether a status value has changed.
+    fn fold(&self, records: Vec<(Offset, Record)>) -> bool {
+        let mut status = false;
+        let mut own = false;
         self.meters.lag(records.len() as f64);
         let mut records = records.into_iter();
         while records.len() > 0 {
             let waiting = records.len();
+            let now = self.now();
             let mut state = self.lock();
             let mut touched = Touched::default();
             for (offset, record) in records.by_ref().take(FOLD_RECORDS_MAX) {
-                folded.read_back |= state.apply(self.node, offset, record, &self.meters, &mut touched);
+                own |= state.apply(now, offset, record, &self.meters, &mut touched);
             }
             self.meters.lag(records.len() as f64 - waiting as f64);
-            folded.status |= touched.status;
-            folded.lost |= state.machine.is_lost(self.node);
-            state.count(self.node, &self.meters);
+            status |= touched.status;
+            self.meters.count_outcomes(state.replica.take_outcomes());
             state.wake(self.node, touched);
         }
-        if folded.read_back && self.id == ids::Shard(0) {
+        if own && self.id == ids::Shard(0) {
             // Every node reports to every shard: one of them tells who lives.
-            self.meters.living_nodes(self.lock().machine.living().count());
+            self.meters.living_nodes(self.lock().replica.machine().living().count());
         }
-        folded
+        status
     }
 
-    fn reports(&self, lines: impl FnOnce(&mut Reporter, &Machine<Frames>) -> Vec<Line>) -> Vec<Bytes> {
-        let mut state = self.lock();
-        let State { machine, reporter, .. } = &mut *state;
-        let lines = lines(reporter, machine);
-        if lines.is_empty() && !reporter.owes_barrier() {
-            return Vec::new();
-        }
-        let reports = reporter.reports(lines, UnixMillis::now());
-        reports.into_iter().map(|report| Record::Report(report).encode()).collect()
+    /// What is to be appended now, as one append.
+    fn due(&self) -> Vec<Bytes> {
+        let now = self.now();
+        encode(self.lock().replica.due(now, UnixMillis::now()))
     }
+
+    fn leave(&self) -> Vec<Bytes> {
+        encode(self.lock().replica.leave(UnixMillis::now()))
+    }
+}
+
+fn encode(reports: Vec<Report>) -> Vec<Bytes> {
+    reports.into_iter().map(|report| Record::Report(report).encode()).collect()
 }
 
 impl State {
     /// Folds one record; whether it is a report of this node.
-    fn apply(&mut self, node: NodeId, offset: Offset, record: Record, meters: &Meters, touched: &mut Touched) -> bool {
-        let mut mine = false;
-        match &record {
-            Record::Report(report) if report.node == node => {
-                self.reporter.on_read_back(report);
-                mine = true;
-            }
-            Record::Notify(notify) if self.reporter.sessions() > 0 => meters.read(notify.accepted_at),
-            _ => {}
+    fn apply(&mut self, now: u64, offset: Offset, record: Record, meters: &Meters, touched: &mut Touched) -> bool {
+        if let Record::Notify(notify) = &record
+            && self.replica.sessions() > 0
+        {
+            meters.read(notify.accepted_at);
         }
-        self.machine.apply(offset, record, Frames::read_now, touched);
-        mine
-    }
-
-    /// Tells the metrics how notifications ended, if that is this node's to do (rule 9).
-    fn count(&mut self, node: NodeId, meters: &Meters) {
-        let outcomes = self.machine.outcomes();
-        if self.reporter.may_send(&self.machine) && self.machine.living().min() == Some(node) {
-            meters.count_outcomes(self.counted, outcomes);
-        }
-        self.counted = outcomes;
+        self.replica.apply(now, offset, record, Frames::read_now, touched)
     }
 
     fn wake(&mut self, node: NodeId, mut touched: Touched) {
-        let sent_before = std::mem::replace(&mut self.sending, self.reporter.may_send(&self.machine));
-        if !self.sending {
+        let (sending, for_all) = self.replica.take_sending();
+        if !sending {
             return;
         }
-        if !sent_before {
+        if for_all {
             self.tabs.values().for_each(|tab| tab.next());
         }
         touched.users.sort_unstable();
@@ -218,7 +199,7 @@ impl State {
             self.wake_owners(node, user);
         }
         for (user, browser) in &touched.opened {
-            let owner = self.machine.owner(user, browser).filter(|owner| owner.node == node);
+            let owner = self.replica.machine().owner(user, browser).filter(|owner| owner.node == node);
             if let Some(tab) = owner.and_then(|owner| self.tabs.get(&owner.number)) {
                 tab.prove();
             }
@@ -226,7 +207,7 @@ impl State {
     }
 
     fn wake_owners(&self, node: NodeId, user: &UserId) {
-        for owner in self.machine.owners(user).filter(|owner| owner.node == node) {
+        for owner in self.replica.machine().owners(user).filter(|owner| owner.node == node) {
             if let Some(tab) = self.tabs.get(&owner.number) {
                 tab.next();
             }

@@ -1,6 +1,6 @@
 //! The handle by which everybody else reaches a session's task.
 
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 use tokio::sync::Notify;
 
@@ -8,12 +8,15 @@ const NEXT: u8 = 1;
 const PROVE: u8 = 2;
 const STATUS: u8 = 4;
 const DRAIN: u8 = 8;
+const TEST_FAILED: u8 = 16;
 
 /// Wakes a session and says why. Reasons add up until the session takes them.
 #[derive(Debug, Default)]
 pub(crate) struct Tab {
     reasons: AtomicU8,
     wake: Notify,
+    /// Its end has been counted.
+    counted: AtomicBool,
 }
 
 /// Why a session was woken.
@@ -41,6 +44,16 @@ impl Tab {
         self.signal(DRAIN);
     }
 
+    /// The log did not take a test that this tab asked for.
+    pub(crate) fn test_failed(&self) {
+        self.signal(TEST_FAILED);
+    }
+
+    /// Whether the session's end is still to be counted; whoever asks counts it.
+    pub(crate) fn count_end(&self) -> bool {
+        !self.counted.swap(true, Ordering::AcqRel)
+    }
+
     /// Waits for a signal and takes all that have gathered. May be dropped and called again without losing one.
     pub(crate) async fn woken(&self) -> Reasons {
         self.wake.notified().await;
@@ -66,5 +79,9 @@ impl Reasons {
 
     pub(crate) fn drain(self) -> bool {
         self.0 & DRAIN != 0
+    }
+
+    pub(crate) fn test_failed(self) -> bool {
+        self.0 & TEST_FAILED != 0
     }
 }

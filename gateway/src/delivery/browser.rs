@@ -19,7 +19,7 @@ enum Rank {
     Lost,
 }
 
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(super) struct Browser {
     pub(super) id: BrowserId,
     /// The furthest that any of its sessions confirmed, or where it started; never falls (rule 3).
@@ -29,9 +29,13 @@ pub(super) struct Browser {
     away_since: Option<UnixMillis>,
     /// Notifications that gave way before it had them.
     pub(super) missed: u64,
+    /// How many of those it knows of: a tab is told before it is sent what comes behind, which it has proved to have.
+    pub(super) told: u64,
+    /// Up to and with the last of them.
+    missed_upto: Position,
 }
 
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(super) struct Session {
     id: SessionId,
     /// Its age: where it was announced first, or was good again last.
@@ -46,7 +50,15 @@ pub(super) struct Session {
 impl Browser {
     /// A browser that nobody knows starts at `start`.
     pub(super) fn new(id: BrowserId, start: Position) -> Self {
-        Self { id, cursor: start, sessions: Vec::new(), away_since: None, missed: 0 }
+        Self {
+            id,
+            cursor: start,
+            sessions: Vec::new(),
+            away_since: None,
+            missed: 0,
+            told: 0,
+            missed_upto: Position::default(),
+        }
     }
 
     /// Names a session, for the first time or again; whether it is new. A claimed cursor beyond the log is ignored.
@@ -72,9 +84,20 @@ impl Browser {
     /// A proof raises the cursor, and makes a stalled session good again, behind all others (rule 11).
     pub(super) fn on_confirmed(&mut self, offset: Offset, id: SessionId, upto: Position) {
         self.cursor = self.cursor.max(upto);
+        if self.cursor > self.missed_upto {
+            self.told = self.missed;
+        }
         if let Some(known) = self.session_mut(id).filter(|known| known.stalled) {
             known.stalled = false;
             known.since = offset;
+        }
+    }
+
+    /// A notification gave way; a browser that did not have it missed it (rule 10).
+    pub(super) fn on_gave_way(&mut self, offset: Offset) {
+        if !self.cursor.covers(offset) {
+            self.missed += 1;
+            self.missed_upto = Position::after(offset);
         }
     }
 

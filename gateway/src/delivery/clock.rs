@@ -4,7 +4,7 @@ use bellwire_common::ids::UnixMillis;
 
 /// The lower median of the living nodes' last report times; never falls (rule 5: one wrong clock must not expire
 /// others' notifications, and a quiet shard must not stand still).
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(super) struct Clock {
     now: UnixMillis,
 }

@@ -139,6 +139,7 @@ impl<X> Machine<X> {
     fn remove(&mut self, session: SessionId, touched: &mut Touched) {
         let Some(node) = self.nodes.get_mut(&session.node) else { return };
         let Some((user_id, browser_id)) = node.sessions.remove(&session.number) else { return };
+        touched.removed.push(session);
         let Some(user) = self.users.get_mut(&user_id) else { return };
         if let Some(browser) = user.browser_mut(&browser_id)
             && browser.remove(session, self.clock.now())

@@ -6,7 +6,7 @@ use bellwire_common::ids::{BrowserId, Offset, UnixMillis, UserId};
 
 use super::LOST_AFTER_BEATS;
 
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(super) struct Node {
     /// Its clock at its last report.
     pub(super) at: UnixMillis,

@@ -93,6 +93,23 @@ impl Reporter {
         }
     }
 
+    /// The fold dropped this session: it may differ now.
+    pub fn check(&mut self, number: u64) {
+        self.dirty.entry(number).or_insert(0);
+    }
+
+    /// Another log stands where the old one was: what tabs proved and were greeted with is void (rule 13).
+    pub fn on_replaced(&mut self) {
+        self.ended.clear();
+        for mine in self.sessions.values_mut() {
+            mine.confirmed = Position::default();
+            mine.from = None;
+        }
+        self.dirty = self.sessions.keys().map(|&number| (number, 0)).collect();
+        self.beating = false;
+        self.raise_barrier();
+    }
+
     /// The fold has read a report of this node: what it names may differ now.
     pub fn on_read_back(&mut self, report: &Report) {
         for line in &report.entries {
@@ -107,7 +124,7 @@ impl Reporter {
         }
     }
 
-    /// The fold was made anew, or the node was away: everything may differ.
+    /// Everything may differ.
     pub fn recheck<X>(&mut self, machine: &Machine<X>) {
         let known = machine.sessions_of(self.node).map(|session| session.number);
         self.dirty = known.chain(self.sessions.keys().copied()).map(|number| (number, 0)).collect();
@@ -196,12 +213,6 @@ impl Reporter {
             self.number += 1;
             reports.push(Report { node: self.node, number: self.number, at, entries });
         }
-    }
-
-    /// Whether there may be something to tell.
-    #[must_use]
-    pub fn is_dirty(&self) -> bool {
-        !self.dirty.is_empty()
     }
 
     /// How many sessions of this node want notifications of this shard.

@@ -32,7 +32,7 @@ impl World {
     }
 
     fn with(limits: Limits) -> Self {
-        Self { machine: Machine::new(limits), next: 0, numbers: BTreeMap::new(), now: 1_000_000 }
+        Self { machine: Machine::new(limits, A), next: 0, numbers: BTreeMap::new(), now: 1_000_000 }
     }
 
     fn push(&mut self, record: Record) -> Offset {

@@ -9,7 +9,7 @@ use bellwire_common::record::Opened;
 use super::browser::Browser;
 use super::{Held, Outcomes, Position};
 
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(super) struct User<X> {
     /// The furthest that any of its browsers confirmed (rule 4).
     pub(super) seen: Position,
@@ -117,9 +117,7 @@ impl<X> User<X> {
     pub(super) fn give_way(&mut self) -> Option<Arc<Held<X>>> {
         let held = self.held.pop_front()?;
         self.bytes -= held.payload.len();
-        for browser in self.browsers.iter_mut().filter(|browser| !browser.cursor.covers(held.offset)) {
-            browser.missed += 1;
-        }
+        self.browsers.iter_mut().for_each(|browser| browser.on_gave_way(held.offset));
         Some(held)
     }
 

@@ -6,7 +6,7 @@ use bellwire_common::ids::{BrowserId, NotificationId, Offset, UnixMillis, UserId
 
 use super::DUPLICATE_GRACE_MS;
 
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq)]
 pub(super) struct Window {
     /// Ids that were seen (rule 6).
     ids: HashSet<(UserId, NotificationId)>,

@@ -35,6 +35,8 @@ pub enum End {
     Drain,
     /// The node stops now.
     Shutdown,
+    /// A defect of the gateway's own.
+    Internal,
 }
 
 /// What a native client does after its connection was closed.
@@ -66,7 +68,7 @@ impl Advice {
 
 impl End {
     /// Every way.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Closed,
         Self::Eof,
         Self::ReadError,
@@ -82,6 +84,7 @@ impl End {
         Self::Silent,
         Self::Drain,
         Self::Shutdown,
+        Self::Internal,
     ];
 
     /// Label `initiator` of `GATEWAY_SESSIONS_CLOSED`: `client` closed it, `network` lost it (noticed by an
@@ -99,7 +102,8 @@ impl End {
             | Self::HelloTimeout
             | Self::Silent
             | Self::Drain
-            | Self::Shutdown => "server",
+            | Self::Shutdown
+            | Self::Internal => "server",
         }
     }
 
@@ -122,6 +126,7 @@ impl End {
             Self::Silent => "silent",
             Self::Drain => "drain",
             Self::Shutdown => "shutdown",
+            Self::Internal => "internal",
         }
     }
 
@@ -148,6 +153,7 @@ impl End {
             Self::Binary => Some(1003),
             Self::BadKey | Self::BadMessage | Self::NoIdentity | Self::HelloTimeout => Some(1008),
             Self::TooLarge => Some(1009),
+            Self::Internal => Some(1011),
         }
     }
 
@@ -159,6 +165,7 @@ impl End {
             Self::PongTimeout => Some(4001),
             Self::Silent => Some(4002),
             Self::Shutdown => Some(4100),
+            Self::Internal => Some(4101),
             Self::HelloTimeout => Some(4102),
             Self::BadKey => Some(4200),
             Self::NoIdentity => Some(4201),

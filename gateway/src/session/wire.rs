@@ -14,17 +14,17 @@ use crate::liveness::PONG_WITHIN_MS;
 use crate::protocol::{End, TestMessage};
 
 /// A write that makes no progress for this long ends the session.
-const WRITE_WITHIN: Duration = Duration::from_millis(PONG_WITHIN_MS);
+pub(super) const WRITE_WITHIN: Duration = Duration::from_millis(PONG_WITHIN_MS);
 
 pub(super) async fn within(write: impl Future<Output = Result<(), axum::Error>>) -> Result<(), End> {
-    match timeout(WRITE_WITHIN, write).await {
-        Ok(Ok(())) => Ok(()),
-        Ok(Err(error)) => {
-            debug!(%error, "session lost while writing");
-            Err(End::WriteError)
-        }
-        Err(_) => Err(End::WriteTimeout),
-    }
+    timeout(WRITE_WITHIN, write).await.map_or(Err(End::WriteTimeout), written)
+}
+
+pub(super) fn written(result: Result<(), axum::Error>) -> Result<(), End> {
+    result.map_err(|error| {
+        debug!(%error, "session lost while writing");
+        End::WriteError
+    })
 }
 
 /// Why reading failed.

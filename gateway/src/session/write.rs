@@ -1,0 +1,150 @@
+//! What a session writes: notifications in turns, and what asks the tab for proof.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::ws::{Message, Utf8Bytes};
+use bytes::Bytes;
+use futures_util::SinkExt;
+use tokio::time::timeout;
+use tracing::debug;
+
+use super::wire::{WRITE_WITHIN, within, written};
+use super::{Place, Session};
+use crate::delivery::Position;
+use crate::frames::frame;
+use crate::liveness::V1_GIVEN_UP_MS;
+use crate::protocol::{self, End, Protocol, native};
+
+/// Notifications fetched at a time: what is held twice, in the list and in the socket's buffer, stays small.
+const FETCH_MAX: usize = 32;
+/// Bytes of notifications written before the tab is listened to again: its proofs must not wait behind a backlog.
+const TURN_BYTES: usize = 64 * 1024;
+/// What a turn of writing did.
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct Fed {
+    pub(super) any: bool,
+    /// More may be waiting.
+    pub(super) more: bool,
+}
+
+impl Session {
+    /// Writes notifications that wait, at most [`TURN_BYTES`].
+    pub(super) async fn feed_next(&mut self) -> Result<Fed, End> {
+        let mut fed = Fed::default();
+        let Some(place) = &mut self.place else { return Ok(fed) };
+        let mut next = place.shard.next(self.seat.number, self.liveness.written(), FETCH_MAX);
+        if next.generation != place.generation {
+            debug!("another log: the tab starts anew");
+            place.generation = next.generation;
+            self.liveness.on_replaced();
+            next = place.shard.next(self.seat.number, self.liveness.written(), FETCH_MAX);
+        }
+        if next.held.is_empty() {
+            return Ok(fed);
+        }
+        let (shard, user) = (Arc::clone(&place.shard), place.user.clone());
+        fed = Fed { any: true, more: next.held.len() == FETCH_MAX };
+        self.feed_gap(next.missed, next.told).await?;
+        let mut turn = 0;
+        for held in next.held {
+            let upto = Position::after(held.offset);
+            let Some(text) = frame(&held, self.dialect.protocol(), &user, shard.name(), !next.alone) else {
+                self.seat.hub.meters.unreadable(self.dialect.protocol());
+                self.liveness.on_skipped(upto);
+                continue;
+            };
+            let bytes = text.len();
+            self.feed(Message::Text(text)).await?;
+            self.seat.hub.meters.frame_sent(self.dialect.protocol(), held.extra.read_at);
+            let now = self.seat.hub.now();
+            if self.liveness.on_written(now, upto, bytes) {
+                self.feed_ping(now, upto).await?;
+                self.flush().await?;
+            }
+            turn += bytes;
+            if turn >= TURN_BYTES {
+                fed.more = true;
+                break;
+            }
+        }
+        Ok(fed)
+    }
+
+    /// A native tab is told what its browser missed for want of room (rule 10).
+    pub(super) async fn feed_gap(&mut self, missed: u64, told: u64) -> Result<(), End> {
+        let new = missed.saturating_sub(self.missed.max(told));
+        self.missed = missed;
+        if new > 0 && self.dialect.protocol() == Protocol::Native {
+            self.feed_text(native::gap(new).into()).await?;
+        }
+        Ok(())
+    }
+
+    pub(super) async fn feed_status(&mut self) -> Result<(), End> {
+        let values: Vec<_> = self.seat.hub.shards.iter().flat_map(|shard| shard.status()).collect();
+        for (key, value) in values {
+            if let Some(text) = protocol::status(self.dialect.protocol(), &key, &value) {
+                self.feed_text(text.into()).await?;
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) async fn feed_ping(&mut self, now: u64, upto: Position) -> Result<(), End> {
+        self.feed(Message::Ping(Bytes::copy_from_slice(&upto.as_u64().to_be_bytes()))).await?;
+        self.liveness.on_ping_sent(now, upto);
+        Ok(())
+    }
+
+    pub(super) async fn feed_greeting(&mut self, now: u64, upto: Position) -> Result<(), End> {
+        let text = match (self.dialect.protocol(), upto.last()) {
+            (Protocol::Native, _) => Some(native::ping()),
+            (_, Some(offset)) => self.dialect.greeting(offset),
+            (_, None) => self.dialect.first_frame(),
+        };
+        if let Some(text) = text {
+            self.feed_text(text.into()).await?;
+        }
+        self.liveness.on_greeting_sent(now, upto);
+        Ok(())
+    }
+
+    // --- the socket ---
+
+    pub(super) async fn feed_text(&mut self, text: Utf8Bytes) -> Result<(), End> {
+        self.feed(Message::Text(text)).await
+    }
+
+    pub(super) async fn feed(&mut self, message: Message) -> Result<(), End> {
+        let write = self.socket.feed(message);
+        if self.dialect.protocol() == Protocol::V1 {
+            patiently(write, self.place.as_ref()).await
+        } else {
+            within(write).await
+        }
+    }
+
+    pub(super) async fn flush(&mut self) -> Result<(), End> {
+        let write = self.socket.flush();
+        if self.dialect.protocol() == Protocol::V1 {
+            patiently(write, self.place.as_ref()).await
+        } else {
+            within(write).await
+        }
+    }
+}
+
+/// A V1 tab cannot come back: where its link stands still, another tab takes over, and it is waited for.
+async fn patiently(write: impl Future<Output = Result<(), axum::Error>>, place: Option<&Place>) -> Result<(), End> {
+    let mut write = std::pin::pin!(write);
+    if let Ok(result) = timeout(WRITE_WITHIN, &mut write).await {
+        return written(result);
+    }
+    if let Some(place) = place {
+        place.shard.stall(place.number);
+    }
+    let given_up = Duration::from_millis(V1_GIVEN_UP_MS);
+    timeout(given_up, write).await.map_or(Err(End::WriteTimeout), written)
+}
