@@ -53,6 +53,11 @@ pub(crate) fn shared_key(key: &Secret) -> Result<SharedKey, Invalid> {
 /// Starts the gateway on `log`.
 pub(crate) fn start(ttl: Duration, shared_key: Option<SharedKey>, log: &SharedLog) -> Gateway {
     let ttl_ms = u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX);
+    if shared_key.as_ref().is_some_and(|key| !key.is_subprotocol()) {
+        warn!(
+            "the shared key has characters that no WebSocket handshake takes: only tabs of openITCOCKPIT 5.3 can connect; use letters, digits, - and _"
+        );
+    }
     Gateway::start(GatewaySettings { ttl_ms, shared_key }, &Arc::clone(log))
 }
 

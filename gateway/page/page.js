@@ -105,7 +105,14 @@ class Connection {
     // Relative, so that the page works behind any path of a proxy.
     const address = new URL("push_notifications", document.baseURI);
     address.protocol = address.protocol === "https:" ? "wss:" : "ws:";
-    const socket = new WebSocket(address, ["bellwire.v1", this.#me.key]);
+    let socket;
+    try {
+      socket = new WebSocket(address, ["bellwire.v1", this.#me.key]);
+    } catch {
+      showState("refused", "refused");
+      hint("The key has characters that a browser cannot send. Choose one of letters, digits, - and _.");
+      return;
+    }
     this.#socket = socket;
     socket.onopen = () => {
       const cursor = localStorage.getItem(this.#cursorName());

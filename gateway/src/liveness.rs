@@ -48,6 +48,7 @@ pub(crate) struct Liveness {
     /// Proved by the page.
     proved: Position,
     ping: Option<(u64, Position)>,
+    ponged: Position,
     pinged: Position,
     pinged_at: u64,
     unpinged_bytes: u32,
@@ -71,6 +72,7 @@ impl Liveness {
             written: Position::default(),
             proved: Position::default(),
             ping: None,
+            ponged: Position::default(),
             pinged: Position::default(),
             pinged_at: now,
             unpinged_bytes: 0,
@@ -122,9 +124,18 @@ impl Liveness {
     /// A pong came; how long the answer to its ping took, if it is one.
     pub(crate) fn on_pong(&mut self, now: u64, upto: Position) -> Option<u64> {
         let (sent_at, expected) = self.ping?;
-        if upto < expected || upto > self.written {
+        if upto > self.written {
             return None;
         }
+        if upto < expected {
+            // In a burst: the link moves, if the pong is for more than the one before.
+            if upto > self.ponged {
+                self.ponged = upto;
+                self.ping = Some((now, expected));
+            }
+            return None;
+        }
+        self.ponged = upto;
         self.ping = (upto < self.pinged).then_some((now, self.pinged));
         Some(now.saturating_sub(sent_at))
     }
@@ -137,7 +148,7 @@ impl Liveness {
     /// Another log stands where the old one was: what was written and proved means nothing there.
     pub(crate) fn on_replaced(&mut self) {
         let start = Position::default();
-        (self.written, self.proved, self.pinged, self.greeted) = (start, start, start, start);
+        (self.written, self.proved, self.ponged, self.pinged, self.greeted) = (start, start, start, start, start);
         (self.ping, self.unproved_since) = (None, None);
     }
 

@@ -17,6 +17,8 @@ use tokio_util::sync::CancellationToken;
 
 #[path = "node/cases.rs"]
 mod cases;
+#[path = "node/slow.rs"]
+mod slow;
 
 const TTL_MS: u64 = 600_000;
 
@@ -57,6 +59,10 @@ fn profile(front: Front, user: &str, browser: &str, node: &Node) -> Profile {
 }
 
 async fn send(log: &SharedLog, user: &str, title: &str) {
+    send_text(log, user, title, "CRITICAL").await;
+}
+
+async fn send_text(log: &SharedLog, user: &str, title: &str, body: &str) {
     let user = UserId::try_new(user).expect("a user");
     let now = UnixMillis::now();
     let notification = Notification {
@@ -67,7 +73,7 @@ async fn send(log: &SharedLog, user: &str, title: &str) {
         host: Some(Object { id: "c36b8048-93ce-4385-ac19-ab5c90574b77".to_owned(), name: "srv".to_owned() }),
         service: None,
         title: title.to_owned(),
-        body: "CRITICAL".to_owned(),
+        body: body.to_owned(),
         url: None,
         icon: None,
     };

@@ -40,6 +40,12 @@ impl SharedKey {
         }
     }
 
+    /// Whether it can pass through a handshake ([`SharedKey::try_new`]).
+    #[must_use]
+    pub fn is_subprotocol(&self) -> bool {
+        self.0.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
+    }
+
     /// Whether `text` is the key. The time it takes tells at most whether the lengths are equal.
     #[must_use]
     pub fn matches(&self, text: &str) -> bool {
@@ -56,6 +62,13 @@ impl fmt::Debug for SharedKey {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_tokens_pass_through_a_handshake() {
+        for (key, passes) in [("0aF-_.~!", true), ("a/b", false), ("a=", false), ("a,b", false), ("ä", false)] {
+            assert_eq!(SharedKey::try_new(key).unwrap().is_subprotocol(), passes, "{key}");
+        }
+    }
 
     #[test]
     fn only_the_key_matches() {
