@@ -11,6 +11,7 @@
 //! The rules are numbered as in `docs/delivery.md`.
 
 mod browser;
+pub mod bug;
 mod clock;
 mod fold;
 mod node;
@@ -33,7 +34,7 @@ use bellwire_common::record::{Notify, Record, Status};
 
 use self::clock::Clock;
 use self::node::Node;
-pub use self::replica::Replica;
+pub use self::replica::{Replica, Wake};
 pub use self::rhythm::{Doubt, READ_BACK_EXTRA_MS, Timing};
 use self::user::User;
 use self::window::Window;
@@ -143,7 +144,11 @@ pub struct Machine<X> {
     limits: Limits,
     applied: Position,
     clock: Clock,
+    /// Some node has made [`LOST_AFTER_BEATS`] heartbeats: whoever has said nothing meanwhile does not live.
+    all_heard: bool,
     nodes: BTreeMap<NodeId, Node>,
+    /// Nodes that have left, and when by log time: a late report must not bring them back.
+    left: BTreeMap<NodeId, UnixMillis>,
     users: HashMap<UserId, User<X>>,
     window: Window,
     status: BTreeMap<String, Status>,
@@ -239,7 +244,9 @@ impl<X> Machine<X> {
             limits,
             applied: Position::default(),
             clock: Clock::default(),
+            all_heard: false,
             nodes: BTreeMap::new(),
+            left: BTreeMap::new(),
             users: HashMap::new(),
             window: Window::default(),
             status: BTreeMap::new(),
@@ -256,7 +263,8 @@ impl<X> Machine<X> {
             return;
         }
         self.applied = Position::after(offset);
-        let counts = self.living().next() == Some(self.node);
+        // Where all are taken for lost, one that may live counts all the same.
+        let counts = self.living().next().or(self.nodes.keys().next().copied()) == Some(self.node);
         let before = self.outcomes;
         match record {
             Record::Notify(notify) => self.on_notify(offset, notify, extra, touched),
@@ -336,10 +344,10 @@ impl<X> Machine<X> {
         self.nodes.get(&node).map_or(0, |n| n.reported)
     }
 
-    /// Number of the last heartbeat of a node that was folded; 0 before the first.
+    /// Whether the fold knows the node at all.
     #[must_use]
-    pub fn beaten(&self, node: NodeId) -> u64 {
-        self.nodes.get(&node).map_or(0, Node::beaten)
+    pub fn knows(&self, node: NodeId) -> bool {
+        self.nodes.contains_key(&node)
     }
 
     /// Whether the others take the node for lost.
@@ -381,6 +389,7 @@ impl<X> Machine<X> {
         of_log(self) == of_log(other)
             && self.clock == other.clock
             && self.nodes == other.nodes
+            && self.left == other.left
             && self.users == other.users
             && self.window == other.window
             && self.status == other.status

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use tokio::sync::Notify;
 
-use bellwire_common::ids::{self, NodeId, Offset, UnixMillis, UserId};
+use bellwire_common::ids::{self, NodeId, Offset, UnixMillis};
 use bellwire_common::log::{AppendError, Safety, SharedLog};
 use bellwire_common::record::{Record, Report};
 
@@ -150,7 +150,7 @@ impl Shard {
             self.meters.lag(records.len() as f64 - waiting as f64);
             status |= touched.status;
             self.meters.count_outcomes(state.replica.take_outcomes());
-            state.wake(self.node, touched);
+            state.wake(touched);
         }
         if own && self.id == ids::Shard(0) {
             // Every node reports to every shard: one of them tells who lives.
@@ -185,32 +185,12 @@ impl State {
         self.replica.apply(now, offset, record, Frames::read_now, touched)
     }
 
-    fn wake(&mut self, node: NodeId, mut touched: Touched) {
-        let (sending, for_all) = self.replica.take_sending();
-        if !sending {
-            return;
-        }
-        if for_all {
+    fn wake(&mut self, touched: Touched) {
+        let wake = self.replica.wake(touched);
+        if wake.all {
             self.tabs.values().for_each(|tab| tab.next());
         }
-        touched.users.sort_unstable();
-        touched.users.dedup();
-        for user in &touched.users {
-            self.wake_owners(node, user);
-        }
-        for (user, browser) in &touched.opened {
-            let owner = self.replica.machine().owner(user, browser).filter(|owner| owner.node == node);
-            if let Some(tab) = owner.and_then(|owner| self.tabs.get(&owner.number)) {
-                tab.prove();
-            }
-        }
-    }
-
-    fn wake_owners(&self, node: NodeId, user: &UserId) {
-        for owner in self.replica.machine().owners(user).filter(|owner| owner.node == node) {
-            if let Some(tab) = self.tabs.get(&owner.number) {
-                tab.next();
-            }
-        }
+        wake.next.iter().filter_map(|number| self.tabs.get(number)).for_each(|tab| tab.next());
+        wake.prove.iter().filter_map(|number| self.tabs.get(number)).for_each(|tab| tab.prove());
     }
 }

@@ -2,6 +2,9 @@
 
 use bellwire_common::ids::UnixMillis;
 
+/// The most that one report moves time while a node is alone, in milliseconds; it reports every second.
+const STEP_ALONE_MS: u64 = 2_000;
+
 /// The lower median of the living nodes' last report times; never falls (rule 5: one wrong clock must not expire
 /// others' notifications, and a quiet shard must not stand still).
 #[derive(Debug, PartialEq)]
@@ -21,15 +24,17 @@ impl Clock {
         self.now
     }
 
-    /// Takes the living nodes' last report times; whether time went on.
-    pub(super) fn advance(&mut self, times: impl Iterator<Item = UnixMillis>) -> bool {
+    /// Takes the living nodes' last report times; whether time went on. `others` says that more nodes are known than
+    /// live: then nobody is left to outvote a wrong clock, and time goes on in small steps.
+    pub(super) fn advance(&mut self, times: impl Iterator<Item = UnixMillis>, others: bool) -> bool {
         let mut times: Vec<UnixMillis> = times.collect();
         times.sort_unstable();
         let Some(&median) = times.get(times.len().saturating_sub(1) / 2) else { return false };
         if median <= self.now {
             return false;
         }
-        self.now = median;
+        let alone = others && times.len() == 1 && self.now > UnixMillis(0);
+        self.now = if alone { median.min(self.now.plus(STEP_ALONE_MS)) } else { median };
         true
     }
 }
@@ -41,7 +46,7 @@ mod tests {
     fn after(steps: &[&[u64]]) -> u64 {
         let mut clock = Clock::default();
         for times in steps {
-            clock.advance(times.iter().map(|&t| UnixMillis(t)));
+            clock.advance(times.iter().map(|&t| UnixMillis(t)), false);
         }
         clock.now().0
     }
@@ -57,5 +62,16 @@ mod tests {
     #[test]
     fn it_never_falls() {
         assert_eq!(after(&[&[30], &[10], &[]]), 30);
+    }
+
+    #[test]
+    fn who_is_left_alone_moves_it_in_small_steps() {
+        let mut clock = Clock::default();
+        clock.advance([UnixMillis(10)].into_iter(), true);
+        assert_eq!(clock.now().0, 10, "there was no time before");
+        clock.advance([UnixMillis(3_600_000)].into_iter(), true);
+        assert_eq!(clock.now().0, 10 + STEP_ALONE_MS);
+        clock.advance([UnixMillis(3_600_000)].into_iter(), false);
+        assert_eq!(clock.now().0, 3_600_000, "nobody else is known");
     }
 }

@@ -12,6 +12,9 @@ impl<X> Machine<X> {
 
     pub(super) fn on_report(&mut self, offset: Offset, report: Report, touched: &mut Touched) {
         let node = report.node;
+        if self.left.contains_key(&node) {
+            return;
+        }
         self.nodes.entry(node).or_insert_with(|| Node::new(offset)).on_report(report.number, report.at);
         for line in report.entries {
             match line {
@@ -23,11 +26,17 @@ impl<X> Machine<X> {
                 Line::Stalled { session } => self.on_stalled(SessionId { node, number: session }, touched),
                 Line::Beat { number } => self.on_beat(offset, node, number, touched),
                 Line::Round => self.on_round(offset, node, touched),
-                Line::Leave => self.forget_node(node, touched),
+                Line::Leave => {
+                    self.forget_node(node, touched);
+                    self.left.insert(node, self.clock.now());
+                }
             }
         }
+        // Whose clock is read first may be the wrong one: time begins when every node that lives must have been heard.
+        self.all_heard |= self.nodes.get(&node).is_some_and(|node| node.third_last_beat().is_some());
         let times = self.nodes.values().filter(|n| !n.is_lost()).map(|n| n.at);
-        if self.clock.advance(times) {
+        let others = self.nodes.len() > 1 || !self.left.is_empty();
+        if self.all_heard && self.clock.advance(times, others) {
             self.expire(touched);
         }
     }
@@ -187,6 +196,7 @@ impl<X> Machine<X> {
         for node in nodes {
             self.forget_node(node, touched);
         }
+        self.left.retain(|_, left| *left >= gone);
         while let Some((since, user_id, browser_id)) = self.window.pop_away(gone) {
             if let Some(user) = self.users.get_mut(&user_id) {
                 user.forget_browser_away_since(&browser_id, since);

@@ -74,8 +74,4 @@ impl Node {
     pub(super) fn is_living(&self) -> bool {
         self.beaten > 0 && !self.is_lost()
     }
-
-    pub(super) fn beaten(&self) -> u64 {
-        self.beaten
-    }
 }

@@ -23,6 +23,17 @@ pub struct Replica<X> {
     sending: bool,
 }
 
+/// Which of the node's sessions are to be woken.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Wake {
+    /// All of them: the node may send from now on.
+    pub all: bool,
+    /// These may have something to send.
+    pub next: Vec<u64>,
+    /// These are to prove that they live (rule 11).
+    pub prove: Vec<u64>,
+}
+
 impl<X> Replica<X> {
     /// A copy that has read nothing. `first_round`, at random below the rounds' time, spreads the rounds of nodes that
     /// start together.
@@ -153,9 +164,12 @@ impl<X> Replica<X> {
     /// The reports to append now, as one append; none when nothing is due or one is under way. Whoever takes some must
     /// tell [`Replica::on_appended`]. `at` is the node's clock.
     pub fn due(&mut self, now: u64, at: UnixMillis) -> Vec<Report> {
-        let Some(turn) = self.rhythm.turn(now) else { return Vec::new() };
+        // A round tells the sessions' ages: one made of what the node knew before a freeze would take away what others
+        // have been given since, so it waits for the barrier.
+        let may_name = self.reporter.may_send(&self.machine);
+        let Some(turn) = self.rhythm.turn(now, may_name) else { return Vec::new() };
         let mut lines = self.reporter.differences(&self.machine, turn.confirms);
-        lines.extend(turn.beat.then(|| self.reporter.beat(&self.machine)).flatten());
+        lines.extend(turn.beat.then(|| self.reporter.beat()).flatten());
         if turn.round {
             lines.extend(self.reporter.round(&self.machine));
         }
@@ -201,11 +215,24 @@ impl<X> Replica<X> {
         now.since(std::mem::replace(&mut self.taken, now))
     }
 
-    /// Whether the node may send, and whether it could not when this was asked last: then every session is to be asked.
-    pub fn take_sending(&mut self) -> (bool, bool) {
+    /// Whom the changes concern among this node's sessions.
+    pub fn wake(&mut self, mut touched: Touched) -> Wake {
         let may = self.reporter.may_send(&self.machine);
-        let before = std::mem::replace(&mut self.sending, may);
-        (may, may && !before)
+        let all = may && !std::mem::replace(&mut self.sending, may);
+        let mut wake = Wake { all, ..Wake::default() };
+        if !may {
+            return wake;
+        }
+        touched.users.sort_unstable();
+        touched.users.dedup();
+        let mine = |owner: &SessionId| owner.node == self.node;
+        for user in &touched.users {
+            wake.next.extend(self.machine.owners(user).filter(mine).map(|owner| owner.number));
+        }
+        for (user, browser) in &touched.opened {
+            wake.prove.extend(self.machine.owner(user, browser).filter(mine).map(|owner| owner.number));
+        }
+        wake
     }
 
     /// Nothing is sent until a report yet to be made was read back (rule 12).

@@ -40,7 +40,7 @@ pub struct Reporter {
     ended: HashMap<u64, Position>,
     /// Sessions that may differ from the fold, with the report that told the difference last (0: none yet).
     dirty: HashMap<u64, u64>,
-    /// Number of the last heartbeat made, and whether it may still be under way.
+    /// Number of the last heartbeat made, and whether it has not been read back yet.
     beat: u64,
     beating: bool,
     /// Nothing may be sent before this report was read back (rule 12).
@@ -113,6 +113,9 @@ impl Reporter {
     /// The fold has read a report of this node: what it names may differ now.
     pub fn on_read_back(&mut self, report: &Report) {
         for line in &report.entries {
+            if let Line::Beat { number } = line {
+                self.beating &= *number < self.beat;
+            }
             let (Line::Opened(Opened { session, .. })
             | Line::Closed { session }
             | Line::Confirmed { session, .. }
@@ -147,9 +150,10 @@ impl Reporter {
         self.barrier > self.number
     }
 
-    /// A heartbeat, if the previous one was read back (rule 7).
-    pub fn beat<X>(&mut self, machine: &Machine<X>) -> Option<Line> {
-        if self.beating && machine.beaten(self.node) < self.beat {
+    /// A heartbeat, if the previous one was read back (rule 7). Remembered here and not asked of the fold, which may have
+    /// forgotten the node in between.
+    pub fn beat(&mut self) -> Option<Line> {
+        if self.beating {
             return None;
         }
         self.beat += 1;

@@ -13,8 +13,9 @@ const BEAT_EVERY_MS: u64 = 1_000;
 const ROUND_EVERY_MS: u64 = 120_000;
 /// A reader that has not brought a report of this node for this long attaches anew (rule 7).
 const UNSEEN_MAX_MS: u64 = 5_000;
-/// The node's own clock jumped by this much: it was frozen, and others may have taken over (rule 12).
-const CLOCK_GAP_MS: u64 = 1_000;
+/// The node's own loop is late by this much: it was frozen, and others may have taken over (rule 12). Half a second, so that
+/// who wakes just before it is lost still has time to be heard; a barrier for nothing costs some 25 ms.
+const CLOCK_GAP_MS: u64 = 500;
 
 /// A new reader begins this much before the TTL, so that it meets every session that is open.
 pub const READ_BACK_EXTRA_MS: u64 = 5 * 60 * 1_000;
@@ -23,8 +24,8 @@ const _: () = {
     assert!(GATHER_MS < BEAT_EVERY_MS && CONFIRM_EVERY_MS <= BEAT_EVERY_MS);
     // Whoever attaches anew for want of its own heartbeats has been demoted by then: the barrier that follows costs nothing.
     assert!(UNSEEN_MAX_MS > (LOST_AFTER_BEATS as u64 + 1) * BEAT_EVERY_MS);
-    // A gap must be found before the others can have taken over, which is two beats after the last at the earliest.
-    assert!(CLOCK_GAP_MS + BEAT_EVERY_MS <= (LOST_AFTER_BEATS as u64 - 1) * BEAT_EVERY_MS);
+    // A freeze must be found before the others can have taken over: two heartbeats after this node's last at the earliest.
+    assert!(BEAT_EVERY_MS + CLOCK_GAP_MS < (LOST_AFTER_BEATS as u64 - 1) * BEAT_EVERY_MS);
     // A late reader meets two ends of a round of each node, and so drops the zombies that others forgot.
     assert!(2 * ROUND_EVERY_MS < READ_BACK_EXTRA_MS);
 };
@@ -42,7 +43,7 @@ pub struct Timing {
     pub round_every: u64,
     /// Without a report of its own for this long a reader attaches anew.
     pub unseen_max: u64,
-    /// A jump of the clock beyond the heartbeat's time that is taken for a freeze.
+    /// By how much the loop may be late before that is taken for a freeze.
     pub clock_gap: u64,
 }
 
@@ -62,7 +63,7 @@ impl Default for Timing {
 /// Why a node must doubt what it knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Doubt {
-    /// Its clock jumped: the process stood still.
+    /// Its loop is late: the process stood still.
     StoodStill,
     /// It has not read a report of its own for too long: its reader is to attach anew.
     Unseen,
@@ -163,18 +164,19 @@ impl Rhythm {
         }
     }
 
-    /// The clock has jumped since it was looked at last.
+    /// The clock was not looked at when it should have been.
     pub(super) fn stood_still(&self, now: u64) -> bool {
-        self.live && now > self.ticked + self.timing.beat_every + self.timing.clock_gap
+        self.live && now > self.deadline() + self.timing.clock_gap
     }
 
-    /// What is to be told now, if anything.
-    pub(super) fn turn(&mut self, now: u64) -> Option<Turn> {
+    /// What is to be told now, if anything; all sessions only if that is allowed now.
+    pub(super) fn turn(&mut self, now: u64, may_name: bool) -> Option<Turn> {
         if self.appending || !self.live {
             return None;
         }
         let gathered = self.gather_until.is_some_and(|at| at <= now);
-        let turn = Turn { confirms: self.confirm_at <= now, beat: self.beat_at <= now, round: self.round_at <= now };
+        let round = may_name && self.round_at <= now;
+        let turn = Turn { confirms: self.confirm_at <= now, beat: self.beat_at <= now, round };
         if !(gathered || turn.beat || turn.round) {
             return None;
         }
@@ -196,7 +198,9 @@ impl Rhythm {
         if self.appending || !self.live {
             return look;
         }
-        let rhythm = self.beat_at.min(self.round_at);
+        // A round that waits for the barrier comes with what is read back, or the next heartbeat.
+        let round = if self.round_at > self.ticked { self.round_at } else { self.beat_at };
+        let rhythm = self.beat_at.min(round);
         self.gather_until.map_or(rhythm, |at| at.min(rhythm)).min(look)
     }
 }

@@ -123,13 +123,13 @@ fn a_tab_that_lives_but_has_had_nothing_is_good_again() {
 #[test]
 fn heartbeats_wait_for_the_one_before() {
     let mut desk = Desk::new();
-    let first = desk.reporter.beat(&desk.world.machine).unwrap();
-    assert!(desk.reporter.beat(&desk.world.machine).is_none());
+    let first = desk.reporter.beat().unwrap();
+    assert!(desk.reporter.beat().is_none());
     let reports = desk.reporter.reports(vec![first], UnixMillis(1));
     desk.read(reports);
-    assert_eq!(desk.reporter.beat(&desk.world.machine), Some(Line::Beat { number: 2 }));
+    assert_eq!(desk.reporter.beat(), Some(Line::Beat { number: 2 }));
     desk.reporter.on_append_failed();
-    assert_eq!(desk.reporter.beat(&desk.world.machine), Some(Line::Beat { number: 3 }));
+    assert_eq!(desk.reporter.beat(), Some(Line::Beat { number: 3 }));
 }
 
 #[test]
