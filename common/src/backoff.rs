@@ -9,7 +9,7 @@ pub const LOG_PAUSE_MAX: Duration = Duration::from_secs(2);
 /// First pause of those who wait for the log.
 pub const LOG_PAUSE_MIN: Duration = Duration::from_millis(100);
 
-/// The pauses of one series of attempts. Pure: chance is passed in.
+/// The pauses of one series of attempts.
 #[derive(Debug, Clone)]
 pub struct Backoff {
     first: Duration,
@@ -38,6 +38,11 @@ impl Backoff {
         self.ceiling = (ceiling * 2).min(self.max);
         let chance = if chance.is_finite() { chance.clamp(0.05, 1.0) } else { 1.0 };
         ceiling.mul_f64(chance)
+    }
+
+    /// Sleeps for the next pause.
+    pub async fn wait(&mut self) {
+        tokio::time::sleep(self.next(fastrand::f64())).await;
     }
 
     /// Begins anew: call it after a success that lasted.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
 use crate::ids::{Offset, Shard, UnixMillis};
 use crate::record::Record;
@@ -54,7 +54,8 @@ pub enum AppendError {
 /// Where a reader starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Start {
-    /// With the first record at or behind this offset.
+    /// With the first record at or behind this offset. More than one behind the last record there can be nothing but in
+    /// another log: the reader says [`Event::Replaced`] and begins with the first record of this one.
     Offset(Offset),
     /// With the first record appended at or after this time; some older ones may come first.
     Time(UnixMillis),
@@ -67,10 +68,12 @@ pub enum Event {
     Records(Vec<(Offset, Record)>),
     /// Everything that the log held when the reader attached has been yielded. Once per attachment.
     CaughtUp,
-    /// The reader lost the log and attached again, right behind the last record it had yielded.
+    /// The reader lost the log, or was asked to ([`Reader::reattach`]), and attached again, right behind the last record it
+    /// had yielded.
     Reattached,
     /// The log is not the one that was read before (its last record is gone or different):
-    /// what was folded from it is void, and reading starts over at the reader's start.
+    /// what was folded from it is void, and reading starts over: at the reader's start where that is a time, else with
+    /// the first record.
     Replaced,
 }
 
@@ -78,13 +81,27 @@ pub enum Event {
 #[derive(Debug)]
 pub struct Reader {
     events: mpsc::Receiver<Event>,
+    again: Arc<Notify>,
 }
 
 impl Reader {
     /// A reader that yields what arrives at `events`; the bound of that channel is the back-pressure.
     #[must_use]
     pub fn new(events: mpsc::Receiver<Event>) -> Self {
-        Self { events }
+        Self::attached(events, Arc::default())
+    }
+
+    /// The same, where whoever feeds it attaches anew at each notification of `again`.
+    #[must_use]
+    pub fn attached(events: mpsc::Receiver<Event>, again: Arc<Notify>) -> Self {
+        Self { events, again }
+    }
+
+    /// Attaches anew, for those who have reason to think that the attachment brings nothing any more. Returns at once;
+    /// when it is done there comes [`Event::Reattached`], or [`Event::Replaced`] if the last record is no longer there,
+    /// behind what had been read by then. Nothing is lost or repeated.
+    pub fn reattach(&self) {
+        self.again.notify_one();
     }
 
     /// The next event; none only after the log was shut down.

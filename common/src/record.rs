@@ -15,7 +15,7 @@
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
-use crate::ids::{BrowserId, IdError, NodeId, NotificationId, Offset, UnixMillis, UserId};
+use crate::ids::{BrowserId, ID_BYTES_MAX, IdError, NodeId, NotificationId, Offset, UnixMillis, UserId};
 
 const VERSION: u8 = 1;
 const KIND_NOTIFY: u8 = 1;
@@ -34,6 +34,10 @@ const ENTRY_LEAVE: u8 = 7;
 pub const STATUS_KEY_BYTES_MAX: usize = 64;
 /// See [`STATUS_KEY_BYTES_MAX`].
 pub const STATUS_VALUE_BYTES_MAX: usize = 1024;
+
+/// A text's length is one byte.
+const TEXT_BYTES_MAX: usize = u8::MAX as usize;
+const _: () = assert!(STATUS_KEY_BYTES_MAX <= TEXT_BYTES_MAX && ID_BYTES_MAX <= TEXT_BYTES_MAX);
 
 /// One element of a shard's log.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -126,8 +130,9 @@ pub struct Opened {
     pub stalled: bool,
 }
 
-/// A last value for every session, such as openITCOCKPIT's export status.
+/// A last value for every session, such as openITCOCKPIT's export status. Made by [`Status::try_new`] only.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Status {
     /// What it is about.
     pub key: String,
@@ -135,6 +140,20 @@ pub struct Status {
     pub version: u64,
     /// JSON.
     pub value: Bytes,
+}
+
+/// Why something cannot be a [`Status`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum StatusError {
+    /// The key is empty.
+    #[error("key must not be empty")]
+    NoKey,
+    /// The key is longer than [`STATUS_KEY_BYTES_MAX`].
+    #[error("key must be at most {STATUS_KEY_BYTES_MAX} bytes")]
+    Key,
+    /// The value is longer than [`STATUS_VALUE_BYTES_MAX`].
+    #[error("value must be at most {STATUS_VALUE_BYTES_MAX} bytes")]
+    Value,
 }
 
 /// Why bytes are not a record.
@@ -310,6 +329,21 @@ impl Entry {
 // === impl Status ===
 
 impl Status {
+    /// Takes a key of 1 to [`STATUS_KEY_BYTES_MAX`] bytes, and a value, which is JSON, of at most
+    /// [`STATUS_VALUE_BYTES_MAX`].
+    pub fn try_new(key: &str, version: u64, value: Bytes) -> Result<Self, StatusError> {
+        if key.is_empty() {
+            return Err(StatusError::NoKey);
+        }
+        if key.len() > STATUS_KEY_BYTES_MAX {
+            return Err(StatusError::Key);
+        }
+        if value.len() > STATUS_VALUE_BYTES_MAX {
+            return Err(StatusError::Value);
+        }
+        Ok(Self { key: key.to_owned(), version, value })
+    }
+
     fn encode(&self, out: &mut BytesMut) {
         out.put_u8(KIND_STATUS);
         put_text(out, &self.key);
@@ -319,14 +353,11 @@ impl Status {
 
     fn decode(mut bytes: Bytes) -> Result<Self, DecodeError> {
         let key = text_of(&mut bytes, "key")?;
-        if key.is_empty() || key.len() > STATUS_KEY_BYTES_MAX {
-            return Err(DecodeError::Field("key"));
-        }
         let version = varint_of(&mut bytes, "version")?;
-        if bytes.len() > STATUS_VALUE_BYTES_MAX {
-            return Err(DecodeError::Field("value"));
-        }
-        Ok(Self { key, version, value: bytes })
+        Self::try_new(&key, version, bytes).map_err(|error| match error {
+            StatusError::NoKey | StatusError::Key => DecodeError::Field("key"),
+            StatusError::Value => DecodeError::Field("value"),
+        })
     }
 }
 
@@ -347,11 +378,11 @@ fn put_optional(out: &mut BytesMut, offset: Option<Offset>) {
     put_varint(out, offset.map_or(0, |o| o.0.saturating_add(1)));
 }
 
-/// Texts here are ids and keys, which have limits far below 256 bytes.
+/// Texts here are ids and keys, whose types keep them within [`TEXT_BYTES_MAX`].
 fn put_text(out: &mut BytesMut, text: &str) {
-    let length = text.len().min(usize::from(u8::MAX));
-    out.put_u8(length as u8);
-    out.put_slice(&text.as_bytes()[..length]);
+    debug_assert!(text.len() <= TEXT_BYTES_MAX, "{text}");
+    out.put_u8(text.len() as u8);
+    out.put_slice(text.as_bytes());
 }
 
 fn u8_of(bytes: &mut Bytes, field: &'static str) -> Result<u8, DecodeError> {
@@ -465,12 +496,37 @@ mod tests {
                     entries
                 })
             ),
-            ("[a-z]{1,64}", any::<u64>(), bytes).prop_map(|(key, version, value)| Record::Status(Status {
-                key,
-                version,
-                value
-            })),
+            ("[a-z]{1,64}", any::<u64>(), bytes)
+                .prop_map(|(key, version, value)| Record::Status(Status::try_new(&key, version, value).unwrap())),
         ]
+    }
+
+    #[test]
+    fn a_status_has_limits() {
+        let made = |key: usize, value: usize| Status::try_new(&"k".repeat(key), 7, Bytes::from(vec![b'1'; value]));
+        assert_eq!(made(0, 1), Err(StatusError::NoKey));
+        assert_eq!(made(STATUS_KEY_BYTES_MAX + 1, 1), Err(StatusError::Key));
+        assert_eq!(made(1, STATUS_VALUE_BYTES_MAX + 1), Err(StatusError::Value));
+        for (key, value) in [(1, 0), (STATUS_KEY_BYTES_MAX, STATUS_VALUE_BYTES_MAX)] {
+            let record = Record::Status(made(key, value).unwrap());
+            assert_eq!(Record::decode(record.encode()).unwrap(), record);
+        }
+    }
+
+    #[test]
+    fn a_written_status_beyond_its_limits_is_refused() {
+        for (key, value, field) in [
+            (0, 1, "key"),
+            (STATUS_KEY_BYTES_MAX + 1, 1, "key"),
+            (TEXT_BYTES_MAX, 1, "key"),
+            (1, STATUS_VALUE_BYTES_MAX + 1, "value"),
+        ] {
+            let mut bytes = vec![VERSION, KIND_STATUS, key as u8];
+            bytes.extend(vec![b'k'; key]);
+            bytes.push(7);
+            bytes.extend(vec![b'1'; value]);
+            assert_eq!(Record::decode(bytes.into()), Err(DecodeError::Field(field)), "{key} {value}");
+        }
     }
 
     proptest! {

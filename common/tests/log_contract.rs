@@ -80,6 +80,8 @@ macro_rules! contract {
             every_reader_gets_all,
             an_offset_is_inclusive,
             beyond_the_end_only_new_records_come,
+            far_beyond_the_end_reading_starts_over,
+            asked_to_a_reader_attaches_anew_without_gap_or_repeat,
             a_time_finds_what_came_since,
             a_reader_may_go_at_any_moment,
             a_slow_reader_misses_nothing,

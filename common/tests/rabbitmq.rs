@@ -2,17 +2,24 @@
 //!
 //! The cases share one private node, one after the other; each has a number of shards, and so streams, of its own.
 
+#[path = "rabbitmq/streams.rs"]
+mod streams;
+#[path = "rabbitmq/unreachable.rs"]
+mod unreachable;
+
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use lapin::options::QueueDeleteOptions;
-use lapin::{Connection, ConnectionProperties};
+use lapin::options::{QueueBindOptions, QueueDeleteOptions};
+use lapin::types::FieldTable;
+use lapin::{Channel, Connection, ConnectionProperties};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use bellwire_common::ids::{NotificationId, Offset, Shard, UnixMillis, UserId};
 use bellwire_common::log::rabbitmq::{RabbitLog, RabbitSettings};
 use bellwire_common::log::{AppendError, Event, Log, Reader, Safety, Start};
+use bellwire_common::metrics;
 use bellwire_common::record::{Notify, Record};
 use bellwire_testkit::broker::Broker;
 
@@ -41,6 +48,13 @@ impl Turn {
     fn log(&mut self, shards: u16) -> RabbitLog {
         log_at(&self.broker().url(), shards)
     }
+
+    /// A channel of somebody who may do everything. Its connection ends with the returned one.
+    async fn admin(&mut self) -> (Connection, Channel) {
+        let connection = Connection::connect(&self.broker().url(), ConnectionProperties::default()).await.unwrap();
+        let channel = connection.create_channel().await.unwrap();
+        (connection, channel)
+    }
 }
 
 fn log_at(url: &str, shards: u16) -> RabbitLog {
@@ -61,7 +75,18 @@ fn note(id: &str) -> Bytes {
 }
 
 async fn append(log: &RabbitLog, id: &str) -> Result<(), AppendError> {
-    log.append(FIRST, vec![note(id)], Safety::Safe).await
+    append_to(log, FIRST, id).await
+}
+
+async fn append_to(log: &RabbitLog, shard: Shard, id: &str) -> Result<(), AppendError> {
+    log.append(shard, vec![note(id)], Safety::Safe).await
+}
+
+/// Appends until that works; the pauses are a caller's, not more than a few seconds together.
+async fn append_until_taken(log: &RabbitLog, shard: Shard, id: &str) {
+    while append_to(log, shard, id).await.is_err() {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }
 
 /// Reads up to the next event that is not records, and returns it with the ids that came before.
@@ -157,11 +182,71 @@ async fn a_frozen_broker_makes_appends_fail_in_time() {
     assert!(matches!(next, Err(AppendError::Unavailable(_))), "{next:?}");
     assert!(took < Duration::from_secs(10), "{took:?}");
     log.connected().await.unwrap();
-    while append(&log, "after").await.is_err() {}
+    append_until_taken(&log, FIRST, "after").await;
     let (ids, event) = until_other(&mut log.read(FIRST, ALL)).await;
     assert!(matches!(event, Event::CaughtUp), "{event:?}");
     assert_eq!(ids.first().map(String::as_str), Some("before"));
     assert_eq!(ids.last().map(String::as_str), Some("after"));
+}
+
+/// How many records the log counted as confirmed, in this process.
+fn counted() -> u64 {
+    static METRICS: LazyLock<metrics_exporter_prometheus::PrometheusHandle> =
+        LazyLock::new(|| metrics::install().expect("the first recorder"));
+    let shown = METRICS.render();
+    let line = shown.lines().find(|line| line.starts_with(r#"bellwire_log_appends_total{result="confirmed"}"#));
+    line.and_then(|line| line.rsplit(' ').next()?.parse().ok()).unwrap_or(0)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn appends_that_nobody_waits_for_are_counted() {
+    let mut turn = Turn::take().await;
+    let before = counted();
+    let log = turn.log(1);
+    log.check().await.unwrap();
+    for n in 0..3 {
+        drop(log.append(FIRST, vec![note(&format!("dropped-{n}")), note("more")], Safety::Safe));
+    }
+    append(&log, "last").await.unwrap();
+    assert_eq!(counted() - before, 7);
+}
+
+/// Longer than two heartbeats, after which both sides take the connection for lost; half of that is too short to see it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_frozen_for_longer_than_the_heartbeat_leaves_no_gap() {
+    if std::env::var_os("BELLWIRE_TEST_FULL").is_none() {
+        return;
+    }
+    let mut turn = Turn::take().await;
+    let log = turn.log(3);
+    log.check().await.unwrap();
+    let mut reader = log.read(FIRST, Start::Time(UnixMillis::now()));
+    while !matches!(reader.next().await.unwrap(), Event::CaughtUp) {}
+    let mut appended: Vec<_> = (0..20).map(|n| format!("before-{n}")).collect();
+    for id in &appended {
+        append(&log, id).await.unwrap();
+    }
+    turn.broker().freeze().await.unwrap();
+    tokio::time::sleep(Duration::from_secs(25)).await;
+    turn.broker().thaw().await.unwrap();
+    for id in (0..20).map(|n| format!("after-{n}")) {
+        append_until_taken(&log, FIRST, &id).await;
+        appended.push(id);
+    }
+    let mut ids = Vec::new();
+    let mut reattached = false;
+    while ids.last() != appended.last() {
+        match reader.next().await.unwrap() {
+            Event::Records(records) => ids.extend(records.iter().map(|(_, record)| id_of(record))),
+            Event::Reattached => reattached = true,
+            Event::CaughtUp => {}
+            Event::Replaced => panic!("nothing was replaced"),
+        }
+    }
+    // What was not known to be written may have been written, and was appended again.
+    ids.dedup();
+    assert_eq!(ids, appended);
+    assert!(reattached, "the freeze was not noticed");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -176,15 +261,14 @@ async fn a_stream_that_was_made_anew_is_noticed() {
     let mut by_time = log.read(FIRST, Start::Time(UnixMillis(0)));
     next_is!(reader, &["b", "c"], Event::CaughtUp);
     next_is!(by_time, &["a", "b", "c"], Event::CaughtUp);
-    let connection = Connection::connect(&turn.broker().url(), ConnectionProperties::default()).await.unwrap();
-    let channel = connection.create_channel().await.unwrap();
+    let (_admin, channel) = turn.admin().await;
     channel.queue_delete(log.name(FIRST).into(), QueueDeleteOptions::default()).await.unwrap();
     for reader in [&mut reader, &mut by_time] {
         next_is!(*reader, &[], Event::Replaced);
         // The readers share a connection: what one of them gives up, the other may have attached to already.
         while !matches!(reader.next().await.unwrap(), Event::CaughtUp) {}
     }
-    while append(&log, "new").await.is_err() {}
+    append_until_taken(&log, FIRST, "new").await;
     for reader in [&mut reader, &mut by_time] {
         let mut ids = Vec::new();
         while ids.is_empty() {
@@ -213,6 +297,21 @@ async fn who_may_not_configure_is_told_what_is_missing() {
     log.check().await.unwrap();
     append(&log, "allowed").await.unwrap();
     next_is!(log.read(FIRST, ALL), &["allowed"], Event::CaughtUp);
+
+    let (_admin, channel) = turn.admin().await;
+    let bind = |key: &'static str| (log.name(FIRST).into(), "bellwire.v1".into(), key.into());
+    let (queue, exchange, key) = bind("5.0");
+    channel.queue_unbind(queue, exchange, key, FieldTable::default()).await.unwrap();
+    let told = log_at(&plain, 5).check().await.unwrap_err();
+    assert!(told.contains("binding of stream bellwire.v1.5.0 to exchange bellwire.v1 with key 5.0"), "{told}");
+    assert!(!told.contains("5.1"), "{told}");
+    let told = append(&log, "nowhere").await.unwrap_err().to_string();
+    assert!(told.contains("key 5.0"), "{told}");
+    append_to(&log, Shard(1), "elsewhere").await.unwrap();
+    let (queue, exchange, key) = bind("5.0");
+    channel.queue_bind(queue, exchange, key, QueueBindOptions::default(), FieldTable::default()).await.unwrap();
+    append(&log, "again").await.unwrap();
+    next_is!(log.read(FIRST, ALL), &["allowed", "again"], Event::CaughtUp);
 }
 
 #[tokio::test(flavor = "multi_thread")]

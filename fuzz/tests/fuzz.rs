@@ -14,25 +14,25 @@ fn check(name: &str) {
     assert!(done.files > 0 && done.inputs > 0, "{done}");
 }
 
-#[test]
-fn records_hold() {
-    check("record");
+/// A test for each name, and one that no target is missing here.
+macro_rules! targets_hold {
+    ($($name:ident),* $(,)?) => {
+        $(
+            #[test]
+            fn $name() {
+                check(stringify!($name));
+            }
+        )*
+
+        #[test]
+        fn every_target_is_run() {
+            let all: Vec<_> = TARGETS.iter().map(|target| target.name).collect();
+            assert_eq!([$(stringify!($name)),*][..], all, "name the new target in `targets_hold!`");
+        }
+    };
 }
 
-#[test]
-fn v1_holds() {
-    check("v1");
-}
-
-#[test]
-fn v2_holds() {
-    check("v2");
-}
-
-#[test]
-fn native_holds() {
-    check("native");
-}
+targets_hold!(record, message, v1, v2, native);
 
 #[test]
 fn what_fails_is_kept_for_the_next_run() {

@@ -10,6 +10,7 @@
 //! ```text
 //! DIR/lock     held as long as a process uses the directory
 //! DIR/log/     the store: one keyspace per shard (offset -> time of append, record), and `meta`
+//! DIR/log/N.jnl.damaged    only after damage: what was cut off a journal with complete batches in it
 //! ```
 
 use std::fs::File;
@@ -108,7 +109,7 @@ impl EmbeddedLog {
 
     fn open_as(dir: &Path, shards: u16, layout: Layout) -> Result<Self, OpenError> {
         let io = |source| OpenError::Io { dir: dir.to_owned(), source };
-        std::fs::create_dir_all(dir).map_err(io)?;
+        layout::make_dirs(dir).map_err(io)?;
         let lock = lock(dir)?;
         let store = Store::open(&dir.join("log"), shards, layout).map_err(|error| match error {
             StoreError::Shards { made } => OpenError::Shards { dir: dir.to_owned(), made, wanted: shards },

@@ -4,11 +4,12 @@
 //! one source and newer ones from another without a gap or a repeat where they meet.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use tokio::sync::mpsc;
+use futures_util::FutureExt;
+use tokio::sync::{Notify, mpsc};
 use tracing::warn;
 
+use crate::backoff::Backoff;
 use crate::ids::{Offset, Shard, UnixMillis};
 use crate::log::tail::{Slot, Tail, Taken};
 use crate::log::{Event, Reader, Start};
@@ -17,9 +18,6 @@ use crate::record::Record;
 
 /// How many events wait for a reader. Two let it work on one while the next is made; more would only be stale.
 const EVENTS_MAX: usize = 2;
-
-const RETRY_MS_MIN: u64 = 50;
-const RETRY_MS_MAX: u64 = 2000;
 
 /// Where records are that the ring no longer has.
 pub(super) trait History: Send + Sync + 'static {
@@ -59,7 +57,9 @@ impl History for NoHistory {
 /// Starts a task that feeds the returned reader until that is dropped or the log is shut down.
 pub(super) fn spawn<H: History>(shard: Shard, tail: Arc<Tail>, history: H, start: Start) -> Reader {
     let (events, receiver) = mpsc::channel(EVENTS_MAX);
-    let feed = Feed { shard, until: tail.next(), tail, history, start, events, from: Offset(0), last: None };
+    let again = Arc::new(Notify::new());
+    let reader = Reader::attached(receiver, again.clone());
+    let feed = Feed { shard, until: tail.next(), tail, history, start, events, again, from: Offset(0), last: None };
     tokio::spawn(async move {
         let events = feed.events.clone();
         tokio::select! {
@@ -67,7 +67,7 @@ pub(super) fn spawn<H: History>(shard: Shard, tail: Arc<Tail>, history: H, start
             () = events.closed() => {}
         }
     });
-    Reader::new(receiver)
+    reader
 }
 
 /// A reader that yields nothing.
@@ -84,6 +84,7 @@ struct Feed<H> {
     history: H,
     start: Start,
     events: mpsc::Sender<Event>,
+    again: Arc<Notify>,
     /// The reader has caught up when it is here.
     until: Offset,
     from: Offset,
@@ -96,14 +97,26 @@ impl<H: History> Feed<H> {
             self.attach().await?;
             self.follow().await?;
             warn!(shard = %self.shard, last = ?self.last, "reader fell behind what the log keeps; reading starts over");
-            self.send(Event::Replaced).await?;
-            self.until = self.tail.next();
+            self.start_over().await?;
         }
+    }
+
+    async fn start_over(&mut self) -> Result<(), End> {
+        if let Start::Offset(_) = self.start {
+            self.start = Start::Offset(Offset(0));
+        }
+        self.until = self.tail.next();
+        self.send(Event::Replaced).await
     }
 
     async fn attach(&mut self) -> Result<(), End> {
         self.last = None;
         self.from = match self.start {
+            Start::Offset(offset) if offset > self.tail.next() => {
+                warn!(shard = %self.shard, %offset, "an offset beyond the log's end is another log's; reading starts over");
+                self.start_over().await?;
+                Offset(0)
+            }
             Start::Offset(offset) => offset,
             Start::Time(time) => {
                 let (offset, has_older) = self.tail.locate(time);
@@ -114,13 +127,13 @@ impl<H: History> Feed<H> {
     }
 
     async fn locate(&self, time: UnixMillis) -> Result<Offset, End> {
-        let mut failures = 0;
+        let mut backoff = Backoff::log();
         loop {
             match self.history.locate(time).await {
                 Ok(offset) => return Ok(offset),
                 Err(HistoryError::Closed) => return Err(End),
                 Err(HistoryError::Gone) => return Ok(Offset(0)),
-                Err(HistoryError::Failed(error)) => self.wait_after(&mut failures, &error).await,
+                Err(HistoryError::Failed(error)) => self.wait_after(&mut backoff, &error).await,
             }
         }
     }
@@ -129,8 +142,17 @@ impl<H: History> Feed<H> {
     async fn follow(&mut self) -> Result<(), End> {
         let mut bell = self.tail.bell();
         let mut caught_up = false;
-        let mut failures = 0;
+        let mut backoff = Backoff::log();
+        let again = self.again.clone();
+        let mut asked = false;
         loop {
+            asked |= again.notified().now_or_never().is_some();
+            if std::mem::take(&mut asked) {
+                // The log is here: whatever comes next is behind the last record anyway.
+                self.send(Event::Reattached).await?;
+                self.until = self.tail.next();
+                caught_up = false;
+            }
             if !caught_up && self.from >= self.until {
                 caught_up = true;
                 self.send(Event::CaughtUp).await?;
@@ -138,17 +160,20 @@ impl<H: History> Feed<H> {
             bell.mark_unchanged();
             match self.tail.take(self.from) {
                 Taken::Records(slots) => self.deliver(slots).await?,
-                Taken::Nothing => bell.changed().await.map_err(|_| End)?,
+                Taken::Nothing => tokio::select! {
+                    rung = bell.changed() => rung.map_err(|_| End)?,
+                    () = again.notified() => asked = true,
+                },
                 Taken::Ended => return Err(End),
                 Taken::Gone(start) => match self.history.read(self.from, self.last).await {
                     Ok(slots) if slots.is_empty() => self.from = start,
                     Ok(slots) => {
-                        failures = 0;
+                        backoff.reset();
                         self.deliver(slots).await?;
                     }
                     Err(HistoryError::Gone) => return Ok(()),
                     Err(HistoryError::Closed) => return Err(End),
-                    Err(HistoryError::Failed(error)) => self.wait_after(&mut failures, &error).await,
+                    Err(HistoryError::Failed(error)) => self.wait_after(&mut backoff, &error).await,
                 },
             }
         }
@@ -177,10 +202,8 @@ impl<H: History> Feed<H> {
         self.events.send(event).await.map_err(|_| End)
     }
 
-    async fn wait_after(&self, failures: &mut u32, error: &str) {
-        let millis = RETRY_MS_MAX.min(RETRY_MS_MIN << (*failures).min(16));
-        *failures += 1;
-        warn!(shard = %self.shard, from = %self.from, error, retry_ms = millis, "older records cannot be read now");
-        tokio::time::sleep(Duration::from_millis(fastrand::u64(millis / 2..=millis))).await;
+    async fn wait_after(&self, backoff: &mut Backoff, error: &str) {
+        warn!(shard = %self.shard, from = %self.from, error, "older records cannot be read now; trying again");
+        backoff.wait().await;
     }
 }

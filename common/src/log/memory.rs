@@ -99,7 +99,7 @@ mod tests {
     use crate::record::{Record, Status};
 
     fn record(version: u64) -> Bytes {
-        Record::Status(Status { key: "k".to_owned(), version, value: Bytes::from_static(&[b'1'; 500]) }).encode()
+        Record::Status(Status::try_new("k", version, Bytes::from_static(&[b'1'; 500])).unwrap()).encode()
     }
 
     fn versions(event: Event) -> Vec<u64> {

@@ -2,10 +2,16 @@
 //!
 //! Two connections, because a broker that is short of disk or memory stops reading from connections that
 //! publish: one to append ([`append`]) and one to read ([`read`]). Both are kept up in the background
-//! ([`connection`]), and each new connection declares what it needs ([`topology`]).
+//! ([`connection`]), and each new connection declares what it needs ([`topology`]). All shards share them, so what
+//! fails on one stream must not end them ([`live`]).
 
 mod append;
+mod attachment;
+mod burst;
 mod connection;
+mod dial;
+mod live;
+mod pool;
 mod read;
 mod settings;
 mod topology;
@@ -15,13 +21,14 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::ids::Shard;
+use crate::log::appends::Appends;
 use crate::log::{AppendError, Log, Reader, Safety, Start};
-use crate::metrics::{LOG_APPENDS, LOG_RECONNECTS, LOG_RECORDS_UNREADABLE};
+use crate::metrics::{LOG_RECONNECTS, LOG_RECORDS_UNREADABLE};
 
 use append::Writer;
 use connection::{Link, Side};
@@ -52,7 +59,6 @@ impl RabbitLog {
     /// [`AppendError::Unavailable`] and readers wait.
     #[must_use]
     pub fn new(settings: RabbitSettings) -> Self {
-        LOG_APPENDS.zero();
         LOG_RECONNECTS.zero();
         LOG_RECORDS_UNREADABLE.zero();
         let topology = Topology::new(settings.shards);
@@ -60,10 +66,14 @@ impl RabbitLog {
         let (tasks, draining, stop) = (TaskTracker::new(), CancellationToken::new(), CancellationToken::new());
         let read = Link::start(Arc::clone(&settings), topology, Side::Read, &stop);
         let append = Link::start(settings, topology, Side::Append, &stop);
-        let pool = append::pool(append.clone(), topology.shards());
+        let pool = pool::pool(append.clone(), topology.shards());
+        let appends = Arc::new(Appends::new());
         let writers = topology
             .all()
-            .map(|shard| Writer::start(topology, shard, append.clone(), pool.clone(), &tasks, &draining))
+            .map(|shard| {
+                let appends = Arc::clone(&appends);
+                Writer::start(topology, shard, append.clone(), pool.clone(), appends, &tasks, &draining)
+            })
             .collect();
         tasks.close();
         Self { topology, read, append, writers, tasks, draining, stop }
@@ -114,11 +124,12 @@ impl Log for RabbitLog {
 
     fn read(&self, shard: Shard, start: Start) -> Reader {
         let (events, taken) = mpsc::channel(EVENTS_WAITING_MAX);
+        let again = Arc::new(Notify::new());
         if let Some(writer) = self.writers.get(usize::from(shard.0)) {
-            let stream = self.topology.stream(shard);
-            tokio::spawn(read::run(self.read.clone(), stream, start, writer.clone(), events, self.stop.clone()));
+            let (link, stream, writer) = (self.read.clone(), self.topology.stream(shard), writer.clone());
+            tokio::spawn(read::run(link, stream, start, writer, events, Arc::clone(&again), self.stop.clone()));
         }
-        Reader::new(taken)
+        Reader::attached(taken, again)
     }
 
     fn close(&self) -> BoxFuture<'static, ()> {

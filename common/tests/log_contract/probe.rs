@@ -62,11 +62,12 @@ pub(crate) struct Probe {
     /// How many records had come before each `CaughtUp`.
     pub(crate) caught_up: Vec<usize>,
     pub(crate) attachments: usize,
+    pub(crate) replaced: usize,
 }
 
 impl Probe {
     pub(crate) fn new(log: &SharedLog, shard: Shard, start: Start) -> Self {
-        Self { reader: log.read(shard, start), seen: Vec::new(), caught_up: Vec::new(), attachments: 1 }
+        Self { reader: log.read(shard, start), seen: Vec::new(), caught_up: Vec::new(), attachments: 1, replaced: 0 }
     }
 
     /// Takes the next event; false at the end.
@@ -77,6 +78,7 @@ impl Probe {
             Some(Event::Reattached) => self.attachments += 1,
             Some(Event::Replaced) => {
                 self.attachments += 1;
+                self.replaced += 1;
                 self.seen.clear();
             }
             Some(Event::Records(records)) => {
@@ -95,6 +97,10 @@ impl Probe {
         }
         let Record::Notify(notify) = record else { panic!("{record:?}") };
         self.seen.push((offset, notify.id.as_str().to_owned()));
+    }
+
+    pub(crate) fn reattach(&self) {
+        self.reader.reattach();
     }
 
     pub(crate) async fn until(&mut self, what: &str, done: impl Fn(&Self) -> bool) {

@@ -195,14 +195,16 @@ impl Place {
 fn free_ports() -> Result<[u16; 3]> {
     const FIRST: u16 = 15_000;
     const PORTS: u64 = 16_000;
+    const STEP: u64 = 7919;
     const TRIES: u64 = 200;
     let seed = std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), std::process::id());
-    // All are held until three are found, so that they differ.
-    let mut held = Vec::new();
+    // They differ, because the step and the number of ports have no factor in common. None is held until the node takes
+    // it: a process that is being started at the same moment would inherit the socket.
+    let mut found = Vec::new();
     for i in 0..TRIES {
-        let port = FIRST + u16::try_from((seed.wrapping_add(i * 7919)) % PORTS)?;
-        held.extend(TcpListener::bind(("127.0.0.1", port)).map(|_| port));
-        if let [amqp, dist, epmd] = held[..] {
+        let port = FIRST + u16::try_from((seed.wrapping_add(i * STEP)) % PORTS)?;
+        found.extend(TcpListener::bind(("127.0.0.1", port)).map(|_| port));
+        if let [amqp, dist, epmd] = found[..] {
             return Ok([amqp, dist, epmd]);
         }
     }

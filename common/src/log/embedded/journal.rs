@@ -4,6 +4,9 @@
 //! and wrong in content, as a power failure leaves it: blocks of a file reach the disk in any order. Nothing in
 //! such a batch was confirmed, because a batch is confirmed only after its sync.
 //!
+//! A damaged batch with complete ones behind it is something else: those may have been synced and confirmed. They
+//! cannot be read past the damage, but what is cut off is kept beside the journal.
+//!
 //! A journal is a sequence of batches (numbers are little endian):
 //!
 //! ```text
@@ -15,17 +18,21 @@
 //! then zeros up to the file's allocated end.
 
 use std::fs::File;
-use std::io::{self, BufReader, Read, Seek, SeekFrom};
+use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use tracing::warn;
+use tracing::{error, warn};
 use xxhash_rust::xxh3::Xxh3;
+
+use crate::log::embedded::layout::sync_parent;
 
 const TAG_START: u8 = 1;
 const TAG_ITEM: u8 = 2;
 const TAG_END: u8 = 3;
 const TAG_CLEAR: u8 = 4;
 const TRAILER: [u8; 4] = *b"FJL\x03";
+/// Of a batch, before its first item.
+const HEAD_BYTES: usize = 1 + 4 + 8;
 const ITEM_HEAD_BYTES: usize = 2 + 8 + 2 + 4 + 4;
 const READ_BYTES: usize = 64 * 1024;
 
@@ -40,13 +47,66 @@ pub(super) fn cut_torn_tail(store: &Path) -> io::Result<()> {
     }
     let mut file = reader.inner.into_inner();
     let torn = last_nonzero(&mut file, kept)?;
-    if torn > kept {
-        let cut_bytes = torn - kept;
-        warn!(journal = %path.display(), kept_bytes = kept, cut_bytes, "the last write was not finished; it is cut off");
-        file.set_len(kept)?;
-        file.sync_all()?;
+    if torn == kept {
+        return Ok(());
     }
-    Ok(())
+    let cut = read_range(&mut file, kept, torn)?;
+    let (journal, kept_bytes, cut_bytes) = (path.display(), kept, cut.len());
+    if has_batch(&cut)? {
+        let copy = keep_aside(&path, &cut)?;
+        error!(
+            %journal, kept_bytes, cut_bytes, copy = %copy.display(),
+            "the log is damaged before its end, and what follows the damage is cut off: notifications that were confirmed \
+             may be missing; check the disk, and keep the copy for those who look into it, or remove it"
+        );
+    } else {
+        warn!(%journal, kept_bytes, cut_bytes, "the last write was not finished; it is cut off");
+    }
+    file.set_len(kept)?;
+    file.sync_all()
+}
+
+/// Whether a complete batch begins anywhere behind the first byte.
+fn has_batch(bytes: &[u8]) -> io::Result<bool> {
+    for start in 1..bytes.len().saturating_sub(HEAD_BYTES) {
+        // Most places are ruled out by two bytes.
+        if bytes[start] == TAG_START
+            && matches!(bytes[start + HEAD_BYTES], TAG_ITEM | TAG_CLEAR)
+            && batch(&mut Counting { inner: &bytes[start..], position: 0 })?
+        {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Writes what is cut off beside the journal, safely before it goes from there. Earlier copies stay.
+fn keep_aside(journal: &Path, cut: &[u8]) -> io::Result<PathBuf> {
+    for number in 0.. {
+        let mut copy = journal.as_os_str().to_owned();
+        copy.push(".damaged");
+        if number > 0 {
+            copy.push(format!(".{number}"));
+        }
+        let copy = PathBuf::from(copy);
+        let mut file = match File::create_new(&copy) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
+            Err(error) => return Err(error),
+        };
+        file.write_all(cut)?;
+        file.sync_all()?;
+        sync_parent(&copy)?;
+        return Ok(copy);
+    }
+    Err(io::ErrorKind::AlreadyExists.into())
+}
+
+fn read_range(file: &mut File, from: u64, to: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    file.seek(SeekFrom::Start(from))?;
+    file.take(to - from).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 fn newest(store: &Path) -> io::Result<Option<PathBuf>> {
@@ -61,12 +121,12 @@ fn newest(store: &Path) -> io::Result<Option<PathBuf>> {
     Ok(newest.map(|(_, path)| path))
 }
 
-struct Counting {
-    inner: BufReader<File>,
+struct Counting<R> {
+    inner: R,
     position: u64,
 }
 
-impl Counting {
+impl<R: Read> Counting<R> {
     /// Fills `buffer`; false where the file ends before.
     fn fill(&mut self, buffer: &mut [u8]) -> io::Result<bool> {
         match self.inner.read_exact(buffer) {
@@ -86,7 +146,7 @@ impl Counting {
 }
 
 /// Reads one batch; false unless it is complete and right.
-fn batch(reader: &mut Counting) -> io::Result<bool> {
+fn batch(reader: &mut Counting<impl Read>) -> io::Result<bool> {
     if reader.array::<1>()? != Some([TAG_START]) {
         return Ok(false);
     }
@@ -105,7 +165,7 @@ fn batch(reader: &mut Counting) -> io::Result<bool> {
         && reader.array::<4>()? == Some(TRAILER))
 }
 
-fn item(reader: &mut Counting, checksum: &mut Xxh3) -> io::Result<bool> {
+fn item(reader: &mut Counting<impl Read>, checksum: &mut Xxh3) -> io::Result<bool> {
     let Some([tag]) = reader.array::<1>()? else { return Ok(false) };
     checksum.update(&[tag]);
     match tag {
@@ -122,7 +182,7 @@ fn item(reader: &mut Counting, checksum: &mut Xxh3) -> io::Result<bool> {
 }
 
 /// Reads `length` bytes in pieces: a wrong length must not become a large allocation.
-fn content(reader: &mut Counting, length: u64, checksum: &mut Xxh3) -> io::Result<bool> {
+fn content(reader: &mut Counting<impl Read>, length: u64, checksum: &mut Xxh3) -> io::Result<bool> {
     let mut buffer = [0; 4096];
     let mut left = length;
     while left > 0 {

@@ -117,10 +117,20 @@ pub(super) fn ensure(path: &Path, shards: u16, layout: Layout) -> Result<(), Sto
         batch.commit()?;
     }
     std::fs::rename(&unfinished, path)?;
-    if let Some(parent) = path.parent() {
-        std::fs::File::open(parent)?.sync_all()?;
-    }
-    Ok(())
+    Ok(sync_parent(path)?)
+}
+
+/// Makes a directory and those above it that are missing, so that none of them goes with the machine's power.
+pub(super) fn make_dirs(dir: &Path) -> std::io::Result<()> {
+    let missing: Vec<_> = dir.ancestors().take_while(|dir| !dir.as_os_str().is_empty() && !dir.exists()).collect();
+    std::fs::create_dir_all(dir)?;
+    missing.into_iter().rev().try_for_each(sync_parent)
+}
+
+/// Makes sure that the name of a file or directory survives the machine's power.
+pub(super) fn sync_parent(path: &Path) -> std::io::Result<()> {
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    std::fs::File::open(parent)?.sync_all()
 }
 
 /// Opens the store, after cutting what a crash left unfinished at the end of its journal.

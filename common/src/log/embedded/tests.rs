@@ -16,7 +16,7 @@ const FIRST: Shard = Shard(0);
 const ALL: Start = Start::Offset(Offset(0));
 
 fn record(version: u64, bytes: usize) -> Bytes {
-    Record::Status(Status { key: "k".to_owned(), version, value: Bytes::from(vec![b'1'; bytes]) }).encode()
+    Record::Status(Status::try_new("k", version, Bytes::from(vec![b'1'; bytes])).unwrap()).encode()
 }
 
 fn open(dir: &TempDir) -> EmbeddedLog {
@@ -87,6 +87,16 @@ async fn a_creation_that_died_in_the_middle_is_made_anew() {
 }
 
 #[tokio::test]
+async fn directories_above_are_made_too() {
+    let dir = TempDir::new().unwrap();
+    let log = EmbeddedLog::open(&dir.path().join("a/b/c"), 2).unwrap();
+    assert!(dir.path().join("a/b/c/log").is_dir());
+    drop(log);
+    layout::make_dirs(dir.path()).unwrap();
+    layout::make_dirs(Path::new(".")).unwrap();
+}
+
+#[tokio::test]
 async fn each_directory_is_a_log_of_its_own() {
     let (one, other) = (TempDir::new().unwrap(), TempDir::new().unwrap());
     let name = open(&one).name(FIRST);
@@ -141,6 +151,31 @@ async fn a_torn_tail_is_cut_and_offsets_still_grow() {
         let last = *contents(&log, ALL).await.last().unwrap();
         assert!(last.0 > 9 && last.1 == 50, "{what}: {last:?}");
     }
+}
+
+/// Not a torn tail: what follows was complete, and may have been synced and confirmed.
+#[tokio::test]
+async fn damage_before_complete_batches_is_told_and_what_is_cut_is_kept() {
+    let (dir, journal) = ten_records().await;
+    let written = written_length().await;
+    let whole = std::fs::read(&journal).unwrap();
+    for (round, copy) in ["0.jnl.damaged", "0.jnl.damaged.1"].into_iter().enumerate() {
+        let mut bytes = whole.clone();
+        // In the value of the seventh of ten records of the same length; the three behind it stay whole.
+        let record = written / 10;
+        bytes[written - 3 * record - 60] ^= 0x55;
+        std::fs::write(&journal, &bytes).unwrap();
+        let (log, said) = listening(|| open(&dir));
+        let first_lost = contents(&log, ALL).await.len() as u64;
+        assert!((5..=7).contains(&first_lost), "{first_lost}");
+        assert_eq!(contents(&log, ALL).await, numbers(0..first_lost), "{round}");
+        let kept = std::fs::read(dir.path().join("log").join(copy)).unwrap();
+        assert!(said.contains("ERROR") && said.contains(copy), "{said}");
+        assert!(said.contains(&format!("cut_bytes={}", kept.len())) && said.contains("check the disk"), "{said}");
+        assert_eq!(kept, bytes[written - kept.len()..written]);
+        drop(log);
+    }
+    fill(&open(&dir), 20..21).await;
 }
 
 #[tokio::test]

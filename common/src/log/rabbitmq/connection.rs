@@ -1,35 +1,32 @@
 //! One connection that is kept up: made in the background, made again when it is lost, with back-off.
 
-use std::fmt;
-use std::io;
-use std::net::{Shutdown, TcpStream};
-use std::os::fd::AsFd;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures_util::StreamExt;
 use lapin::tcp::{AsyncTcpStream, OwnedTLSConfig};
 use lapin::uri::{AMQPScheme, AMQPUri};
 use lapin::{Connection, ConnectionProperties};
-use tokio::sync::{Notify, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
+use crate::backoff::{Backoff, LOG_PAUSE_MAX};
 use crate::metrics::LOG_RECONNECTS;
 
+use super::dial::{Attempt, Socket, dial};
+use super::live::{Live, answers};
 use super::settings::{RabbitSettings, shown};
 use super::topology::{Topology, TopologyError};
 
-/// For a node to answer: TCP, TLS, login and declaring together.
+/// For a node to answer: TCP, TLS and login together. Declaring has its own ([`Topology::deadline`]).
 const CONNECT_DEADLINE: Duration = Duration::from_secs(3);
 
-/// Longest pause between two attempts.
-const BACKOFF_MAX: Duration = Duration::from_secs(2);
-const BACKOFF_MIN: Duration = Duration::from_millis(50);
-
 /// A connection that stood this long begins its next back-off anew.
-const STEADY: Duration = BACKOFF_MAX;
+const STEADY: Duration = LOG_PAUSE_MAX;
+
+/// What is missing in the broker is declared anew at most this often.
+const MEND_EVERY: Duration = Duration::from_secs(5);
 
 /// What a connection is for.
 #[derive(Debug, Clone, Copy)]
@@ -44,56 +41,6 @@ impl Side {
             Self::Append => "append",
             Self::Read => "read",
         }
-    }
-}
-
-/// Pauses that double from [`BACKOFF_MIN`] to [`BACKOFF_MAX`], each shortened by up to half at random so that
-/// clients do not come back all at once.
-#[derive(Debug, Default)]
-pub(super) struct Backoff {
-    attempts: u32,
-}
-
-impl Backoff {
-    pub(super) fn next(&mut self) -> Duration {
-        let full = BACKOFF_MIN.saturating_mul(1 << self.attempts.min(16)).min(BACKOFF_MAX);
-        self.attempts = self.attempts.saturating_add(1);
-        full.mul_f64(0.5 + fastrand::f64() / 2.0)
-    }
-
-    pub(super) fn reset(&mut self) {
-        self.attempts = 0;
-    }
-}
-
-/// A connection that stands, with everything declared.
-pub(super) struct Live {
-    pub(super) connection: Connection,
-    socket: Socket,
-    given_up: Notify,
-}
-
-impl Live {
-    /// Ends the connection without asking the broker, which may not answer; a new one is made.
-    pub(super) fn give_up(&self) {
-        self.socket.shut();
-        self.given_up.notify_one();
-    }
-
-    async fn lost(&self) {
-        let mut events = std::pin::pin!(self.connection.events_listener());
-        while self.connection.status().connected() {
-            tokio::select! {
-                event = events.next() => if event.is_none() { return },
-                () = self.given_up.notified() => return,
-            }
-        }
-    }
-}
-
-impl fmt::Debug for Live {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Live").finish_non_exhaustive()
     }
 }
 
@@ -159,26 +106,29 @@ struct Keeper {
     tell: watch::Sender<State>,
 }
 
+/// A new connection, and what its users find missing.
+type Made = (Live, mpsc::Receiver<String>);
+
 impl Keeper {
     async fn keep(&self) {
-        let mut backoff = Backoff::default();
+        let side = self.side.label();
+        let mut backoff = Backoff::log();
         let mut connected_before = false;
         let mut last = String::new();
         loop {
-            match self.attempt().await {
-                Ok(live) => {
+            match self.attempt(connected_before).await {
+                Ok((live, wishes)) => {
                     let since = Instant::now();
                     if connected_before {
-                        LOG_RECONNECTS.count(&[self.side.label()]);
+                        LOG_RECONNECTS.count(&[side]);
                     }
                     connected_before = true;
                     last.clear();
-                    info!(side = self.side.label(), "connected to rabbitmq");
+                    info!(side, "connected to rabbitmq");
                     let live = Arc::new(live);
                     self.tell.send_replace(State::Up(Arc::clone(&live)));
-                    live.lost().await;
-                    live.socket.shut();
-                    warn!(side = self.side.label(), "lost the connection to rabbitmq");
+                    let reason = self.attend(&live, wishes).await;
+                    warn!(side, reason, "lost the connection to rabbitmq");
                     self.tell.send_replace(State::Connecting);
                     if since.elapsed() >= STEADY {
                         backoff.reset();
@@ -188,26 +138,61 @@ impl Keeper {
                 Err(Failure { reason, act }) => {
                     // Said once, not at each of the attempts that follow.
                     match (reason == last, act) {
-                        (true, _) => debug!(side = self.side.label(), reason, "still not connected to rabbitmq"),
-                        (false, true) => error!(side = self.side.label(), reason, "rabbitmq cannot be used as it is"),
-                        (false, false) => warn!(side = self.side.label(), reason, "cannot connect to rabbitmq"),
+                        (true, _) => debug!(side, reason, "still not connected to rabbitmq"),
+                        (false, true) => error!(side, reason, "rabbitmq cannot be used as it is"),
+                        (false, false) => warn!(side, reason, "cannot connect to rabbitmq"),
                     }
                     last.clone_from(&reason);
                     self.tell.send_replace(State::Down(reason));
                 }
             }
-            tokio::time::sleep(backoff.next()).await;
+            backoff.wait().await;
         }
     }
 
+    /// Declares anew what its users miss, until the connection is lost. Returns why it was.
+    async fn attend(&self, live: &Live, mut wishes: mpsc::Receiver<String>) -> String {
+        let mut lost = std::pin::pin!(live.lost());
+        let mut last = String::new();
+        loop {
+            let missing = tokio::select! {
+                reason = &mut lost => return reason,
+                Some(missing) = wishes.recv() => missing,
+            };
+            tokio::select! {
+                reason = &mut lost => return reason,
+                outcome = self.mend(live, &missing) => {
+                    let side = self.side.label();
+                    match outcome {
+                        Ok(()) => info!(side, missing, "something was missing in rabbitmq; it was declared anew"),
+                        Err(reason) if reason != last => {
+                            error!(side, missing, reason, "something is missing in rabbitmq; part of the log does not work");
+                            last = reason;
+                        }
+                        Err(reason) => debug!(side, missing, reason, "something is still missing in rabbitmq"),
+                    }
+                }
+            }
+            tokio::select! {
+                reason = &mut lost => return reason,
+                () = tokio::time::sleep(MEND_EVERY) => {}
+            }
+        }
+    }
+
+    async fn mend(&self, live: &Live, missing: &str) -> Result<(), String> {
+        debug!(side = self.side.label(), missing, "declaring anew");
+        self.declare(&live.connection).await.map_err(|failure| failure.reason)
+    }
+
     /// Tries each node once. They are equal; a random order spreads the connections over them.
-    async fn attempt(&self) -> Result<Live, Failure> {
+    async fn attempt(&self, connected_before: bool) -> Result<Made, Failure> {
         let mut nodes: Vec<_> = self.settings.nodes.iter().collect();
         fastrand::shuffle(&mut nodes);
         let mut failure = Failure::default();
         for node in nodes {
-            match self.connect(node).await {
-                Ok(live) => return Ok(live),
+            match self.connect(node, connected_before).await {
+                Ok(made) => return Ok(made),
                 Err(Failure { reason, act }) => {
                     let gap = if failure.reason.is_empty() { "" } else { "; " };
                     failure.reason.push_str(&format!("{gap}{}: {reason}", shown(node)));
@@ -218,24 +203,27 @@ impl Keeper {
         Err(failure)
     }
 
-    async fn connect(&self, node: &AMQPUri) -> Result<Live, Failure> {
+    /// The first connection must find or make everything, or it would hide a broker that is set up wrongly. A later one
+    /// serves the streams that are there: one that is not must not take the others away.
+    async fn connect(&self, node: &AMQPUri, connected_before: bool) -> Result<Made, Failure> {
         let socket = Socket::default();
-        let all = async {
-            let connection = self.open(node, &socket).await?;
-            self.topology.declare(&connection).await?;
-            Ok(connection)
-        };
-        match timeout(CONNECT_DEADLINE, all).await {
-            Ok(Ok(connection)) => Ok(Live { connection, socket, given_up: Notify::new() }),
-            Ok(Err(failure)) => {
-                socket.shut();
-                Err(failure)
+        let attempt = Attempt::new(socket.clone());
+        let opened = timeout(CONNECT_DEADLINE, self.open(node, &socket)).await;
+        let connection = opened.map_err(|_| Failure::silent(CONNECT_DEADLINE))??;
+        match self.declare(&connection).await {
+            Err(Failure { reason, act }) if connected_before && (act || answers(&connection).await) => {
+                error!(side = self.side.label(), reason, "part of the log does not work");
             }
-            Err(_) => {
-                socket.shut();
-                Err(Failure { reason: format!("no answer within {CONNECT_DEADLINE:?}"), act: false })
-            }
+            declared => declared?,
         }
+        attempt.keep();
+        Ok(Live::new(connection, socket))
+    }
+
+    async fn declare(&self, connection: &Connection) -> Result<(), Failure> {
+        let deadline = self.topology.deadline();
+        let declared = timeout(deadline, self.topology.declare(connection, self.side)).await;
+        Ok(declared.map_err(|_| Failure::silent(deadline))??)
     }
 
     async fn open(&self, node: &AMQPUri, socket: &Socket) -> Result<Connection, Failure> {
@@ -248,15 +236,23 @@ impl Keeper {
             node.clone(),
             runtime,
             async move |uri: AMQPUri, runtime| {
-                let addresses = runtime.to_socket_addrs((uri.authority.host.clone(), uri.authority.port));
-                let plain = AsyncTcpStream::connect(&runtime, addresses).await?;
-                if let AsyncTcpStream::Plain(stream) = &plain {
-                    socket.hold(stream.get_ref())?;
+                let AMQPUri { authority, scheme, .. } = uri;
+                let dialing = async {
+                    let connect = async |address| AsyncTcpStream::connect(&runtime, address).await;
+                    let plain = dial(&authority.host, authority.port, connect).await?;
+                    if let AsyncTcpStream::Plain(stream) = &plain {
+                        socket.hold(stream.get_ref())?;
+                    }
+                    Ok(match scheme {
+                        AMQPScheme::AMQP => plain,
+                        AMQPScheme::AMQPS => plain.into_tls(&authority.host, tls.as_ref()).await?,
+                    })
+                };
+                tokio::select! {
+                    biased;
+                    () = socket.is_shut() => Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into()),
+                    stream = dialing => stream,
                 }
-                Ok(match uri.scheme {
-                    AMQPScheme::AMQP => plain,
-                    AMQPScheme::AMQPS => plain.into_tls(&uri.authority.host, tls.as_ref()).await?,
-                })
             },
             properties,
         );
@@ -271,59 +267,17 @@ struct Failure {
     act: bool,
 }
 
+impl Failure {
+    fn silent(deadline: Duration) -> Self {
+        Self { reason: format!("no answer within {deadline:?}"), act: false }
+    }
+}
+
 impl From<TopologyError> for Failure {
     fn from(error: TopologyError) -> Self {
         match error {
             TopologyError::Lost(error) => Self { reason: error.to_string(), act: false },
             TopologyError::Refused(reason) => Self { reason, act: true },
         }
-    }
-}
-
-/// The connection's socket. The library's thread for a connection lives as long as the socket does, and a frozen
-/// broker never ends it; so each connection that is given up has its socket shut.
-#[derive(Debug, Clone, Default)]
-struct Socket(Arc<Mutex<Held>>);
-
-#[derive(Debug, Default)]
-struct Held {
-    stream: Option<TcpStream>,
-    shut: bool,
-}
-
-impl Socket {
-    fn hold(&self, stream: &impl AsFd) -> io::Result<()> {
-        let stream = TcpStream::from(stream.as_fd().try_clone_to_owned()?);
-        stream.set_nodelay(true)?;
-        let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if held.shut {
-            return Err(io::ErrorKind::TimedOut.into());
-        }
-        held.stream = Some(stream);
-        Ok(())
-    }
-
-    fn shut(&self) {
-        let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        held.shut = true;
-        if let Some(stream) = held.stream.take() {
-            let _ = stream.shutdown(Shutdown::Both);
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn pauses_grow_to_their_limit() {
-        let mut backoff = Backoff::default();
-        let pauses: Vec<_> = (0..100).map(|_| backoff.next()).collect();
-        assert!(pauses[0] <= BACKOFF_MIN);
-        assert!(pauses.iter().all(|pause| (BACKOFF_MIN / 2..=BACKOFF_MAX).contains(pause)), "{pauses:?}");
-        assert!(pauses[50..].iter().all(|pause| *pause >= BACKOFF_MAX / 2), "{pauses:?}");
-        backoff.reset();
-        assert!(backoff.next() <= BACKOFF_MIN);
     }
 }

@@ -14,29 +14,23 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use futures_util::{FutureExt, StreamExt};
 use lapin::message::Delivery;
-use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicQosOptions};
-use lapin::types::{AMQPValue, FieldTable};
-use lapin::{Channel, Consumer};
-use tokio::sync::mpsc;
+use lapin::types::AMQPValue;
+use tokio::sync::{Notify, mpsc};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::AbortOnDropHandle;
 use tracing::{debug, warn};
 
+use crate::backoff::Backoff;
 use crate::ids::Offset;
 use crate::log::{Event, Start};
 use crate::metrics::LOG_RECORDS_UNREADABLE;
 use crate::record::{DecodeError, Record};
 
-use super::append::{MARK, Writer};
-use super::connection::{Backoff, Link, Live};
-
-/// Records that the broker sends ahead of their acknowledgement.
-const PREFETCH: u16 = 1000;
-/// Acknowledging each record would cost five sixths of the rate.
-const ACK_EVERY: u64 = PREFETCH as u64 / 4;
+use super::append::Writer;
+use super::attachment::{Attachment, End, is_mark, offset_of};
+use super::connection::Link;
+use super::live::Live;
 
 /// Most records in one event. A batch is what has arrived; none waits to be filled.
 const BATCH_MAX: usize = 256;
@@ -57,30 +51,18 @@ pub(super) async fn run(
     start: Start,
     writer: Writer,
     events: mpsc::Sender<Event>,
+    again: Arc<Notify>,
     stop: CancellationToken,
 ) {
     let gone = events.clone();
-    let reading = ShardReader { link, stream, start, writer, events, last: None, attached: false, warned: None }.read();
+    let reader =
+        ShardReader { link, stream, start, writer, events, last: None, attached: false, since: None, warned: None };
+    let reading = reader.read(&again);
     tokio::select! {
         biased;
         () = stop.cancelled() => {}
         () = gone.closed() => {}
         () = reading => {}
-    }
-}
-
-/// Why an attachment ended.
-enum End {
-    /// Nobody takes the events, or the log is closed.
-    Gone,
-    /// The log is another one; begin again.
-    Replaced,
-    Lost(String),
-}
-
-impl From<lapin::Error> for End {
-    fn from(error: lapin::Error) -> Self {
-        Self::Lost(error.to_string())
     }
 }
 
@@ -108,45 +90,58 @@ struct ShardReader {
     /// The last message that was dealt with, marks included.
     last: Option<Seen>,
     attached: bool,
+    /// When this attachment began to yield.
+    since: Option<Instant>,
     warned: Option<Instant>,
 }
 
 impl ShardReader {
-    async fn read(mut self) {
-        let mut backoff = Backoff::default();
+    async fn read(mut self, again: &Notify) {
+        let mut backoff = Backoff::log();
+        let mut told = String::new();
         while let Ok(live) = self.link.up().await {
-            let since = Instant::now();
-            match self.attach_and_yield(&live).await {
+            // What is dropped here is read again: `last` moves on only behind an event that was taken.
+            let end = tokio::select! {
+                end = self.attach_and_yield(&live) => end,
+                () = again.notified() => End::Asked,
+            };
+            if self.since.take().is_some_and(|since| since.elapsed() >= STEADY) {
+                backoff.reset();
+                told.clear();
+            }
+            let reason = match end {
                 End::Gone => return,
                 End::Replaced => {
                     warn!(stream = self.stream, "the log was replaced; reading starts over");
                     continue;
                 }
-                End::Lost(reason) if live.connection.status().connected() => {
-                    warn!(stream = self.stream, reason, "reading ended; attaching anew");
+                End::Asked => {
+                    self.attached = true;
+                    "it was asked to".to_owned()
                 }
-                // The loss of the connection is told of once, by whoever keeps it.
-                End::Lost(reason) => debug!(stream = self.stream, reason, "reading ended with the connection"),
+                End::Lost(reason) => reason,
+                End::Failed(error) => {
+                    live.on_error(&format!("cannot read stream {}", self.stream), &error);
+                    error.to_string()
+                }
+            };
+            // The loss of the connection is told of once, by whoever keeps it.
+            if reason != told && live.connection.status().connected() {
+                warn!(stream = self.stream, reason, "reading ended; attaching anew");
+                told = reason;
+            } else {
+                debug!(stream = self.stream, reason, "reading ended");
             }
-            if since.elapsed() >= STEADY {
-                backoff.reset();
-            }
-            tokio::time::sleep(backoff.next()).await;
+            backoff.wait().await;
         }
     }
 
-    async fn attach_and_yield(&mut self, live: &Arc<Live>) -> End {
-        let ended = match timeout(ATTACH_DEADLINE, self.attach(live)).await {
+    async fn attach_and_yield(&mut self, live: &Live) -> End {
+        let attached = timeout(ATTACH_DEADLINE, self.attach(live)).await;
+        let ended = match attached {
             Ok(Ok(attachment)) => self.follow(live, attachment).await,
-            Ok(Err(error)) => {
-                // The stream may be gone; a new connection declares it again.
-                live.give_up();
-                Err(error.into())
-            }
-            Err(_) => {
-                live.give_up();
-                Err(End::Lost(format!("not attached within {ATTACH_DEADLINE:?}")))
-            }
+            Ok(Err(end)) => Err(end),
+            Err(_) => Err(self.on_silence(live).await),
         };
         match ended {
             Ok(never) => match never {},
@@ -163,17 +158,30 @@ impl ShardReader {
         }
     }
 
-    /// Begins to consume, and then to mark.
-    async fn attach(&self, live: &Live) -> lapin::Result<Attachment> {
+    async fn attach(&self, live: &Live) -> Result<Attachment, End> {
         let begin = match (self.from(), self.start) {
             (Some(0), _) => AMQPValue::LongString("first".into()),
             (None, Start::Time(time)) => AMQPValue::Timestamp(time.0 / 1000),
             _ => AMQPValue::LongString("last".into()),
         };
-        let (channel, consumer) = consume(live, &self.stream, begin).await?;
-        let mark = Bytes::from(fastrand::u128(..).to_be_bytes().to_vec());
-        let marking = AbortOnDropHandle::new(tokio::spawn(keep_marking(self.writer.clone(), mark.clone())));
-        Ok(Attachment { channel, consumer, mark, _marking: marking, ahead: None, unacknowledged: 0 })
+        Ok(Attachment::new(live, &self.stream, begin, &self.writer).await?)
+    }
+
+    /// Goes from the last chunk, where the attachment began, to `from` where that lies before it.
+    async fn move_to(&self, live: &Live, attachment: &mut Attachment, from: u64) -> Result<(), End> {
+        if attachment.begins_by(from).await? {
+            return Ok(());
+        }
+        match timeout(ATTACH_DEADLINE, attachment.consume_from(live, &self.stream, from)).await {
+            Ok(moved) => Ok(moved?),
+            Err(_) => Err(self.on_silence(live).await),
+        }
+    }
+
+    async fn on_silence(&self, live: &Live) -> End {
+        let reason = format!("cannot read stream {}: no answer within {ATTACH_DEADLINE:?}", self.stream);
+        live.on_silence(&reason).await;
+        End::Lost(reason)
     }
 
     /// Yields what comes until the attachment ends.
@@ -188,13 +196,17 @@ impl ShardReader {
             None => {}
         }
         self.attached = true;
+        self.since = Some(Instant::now());
         loop {
             let delivery = attachment.next().await?;
             let mut batch = Batch::default();
             self.add(&mut batch, delivery, &attachment.mark, from)?;
-            while batch.deliveries < BATCH_MAX && !batch.caught_up {
+            while batch.deliveries < BATCH_MAX && !batch.caught_up && !batch.replaced {
                 let Some(delivery) = attachment.next_waiting()? else { break };
                 self.add(&mut batch, delivery, &attachment.mark, from)?;
+            }
+            if batch.replaced {
+                return Err(self.on_replaced().await);
             }
             if !batch.records.is_empty() {
                 self.tell(Event::Records(batch.records)).await?;
@@ -207,22 +219,6 @@ impl ShardReader {
         }
     }
 
-    /// Goes from the last chunk to `from` where that lies before it.
-    async fn move_to(&self, live: &Live, attachment: &mut Attachment, from: u64) -> Result<(), End> {
-        let first = attachment.next().await?;
-        if offset_of(&first)? <= from {
-            attachment.ahead = Some(first);
-            return Ok(());
-        }
-        let begin = AMQPValue::LongLongInt(i64::try_from(from).unwrap_or(i64::MAX));
-        let moving = timeout(ATTACH_DEADLINE, consume(live, &self.stream, begin)).await;
-        let (channel, consumer) = moving.map_err(|_| End::Lost("the broker does not answer".to_owned()))??;
-        attachment.channel = channel;
-        attachment.consumer = consumer;
-        attachment.unacknowledged = 0;
-        Ok(())
-    }
-
     /// Looks for the last record that was dealt with, where it was.
     async fn verify(&mut self, attachment: &mut Attachment, last: Seen) -> Result<(), End> {
         loop {
@@ -233,23 +229,34 @@ impl ShardReader {
                 return self.tell(Event::Reattached).await;
             }
             if seen.offset >= last.offset || is_mark(&delivery, Some(&attachment.mark)) {
-                self.last = None;
-                self.attached = false;
-                if let Start::Offset(_) = self.start {
-                    // An offset of the old log says nothing of the new one.
-                    self.start = Start::Offset(Offset(0));
-                }
-                self.tell(Event::Replaced).await?;
-                return Err(End::Replaced);
+                return Err(self.on_replaced().await);
             }
         }
+    }
+
+    /// What was read before is void. Nothing is forgotten until that is told.
+    async fn on_replaced(&mut self) -> End {
+        if let Err(end) = self.tell(Event::Replaced).await {
+            return end;
+        }
+        self.last = None;
+        self.attached = false;
+        if let Start::Offset(_) = self.start {
+            // An offset of the old log says nothing of the new one.
+            self.start = Start::Offset(Offset(0));
+        }
+        End::Replaced
     }
 
     fn add(&mut self, batch: &mut Batch, delivery: Delivery, mark: &Bytes, from: u64) -> Result<(), End> {
         let offset = offset_of(&delivery)?;
         batch.deliveries += 1;
         batch.tag = delivery.delivery_tag;
-        batch.caught_up |= is_mark(&delivery, Some(mark));
+        if is_mark(&delivery, Some(mark)) {
+            // The end lies before the place that was asked for, where nothing can be but in a log that was longer.
+            batch.replaced = offset < from;
+            batch.caught_up = !batch.replaced;
+        }
         if offset < from || is_mark(&delivery, None) {
             // A chunk may begin before what was asked for.
             if offset >= from {
@@ -287,75 +294,5 @@ struct Batch {
     deliveries: usize,
     tag: u64,
     caught_up: bool,
-}
-
-/// One consumer and the mark that shows its end.
-struct Attachment {
-    channel: Channel,
-    consumer: Consumer,
-    mark: Bytes,
-    _marking: AbortOnDropHandle<()>,
-    ahead: Option<Delivery>,
-    unacknowledged: u64,
-}
-
-impl Attachment {
-    async fn next(&mut self) -> Result<Delivery, End> {
-        match self.ahead.take() {
-            Some(delivery) => Ok(delivery),
-            None => delivered(self.consumer.next().await),
-        }
-    }
-
-    /// The next one if it is here already.
-    fn next_waiting(&mut self) -> Result<Option<Delivery>, End> {
-        self.consumer.next().now_or_never().map(delivered).transpose()
-    }
-
-    async fn acknowledge(&mut self, deliveries: u64, upto: u64) -> Result<(), End> {
-        self.unacknowledged += deliveries;
-        if self.unacknowledged >= ACK_EVERY {
-            self.unacknowledged = 0;
-            self.channel.basic_ack(upto, BasicAckOptions { multiple: true }).await?;
-        }
-        Ok(())
-    }
-}
-
-async fn consume(live: &Live, stream: &str, begin: AMQPValue) -> lapin::Result<(Channel, Consumer)> {
-    let channel = live.connection.create_channel().await?;
-    channel.basic_qos(PREFETCH, BasicQosOptions::default()).await?;
-    let mut arguments = FieldTable::default();
-    arguments.insert("x-stream-offset".into(), begin);
-    let consumer = channel.basic_consume(stream.into(), "".into(), BasicConsumeOptions::default(), arguments).await?;
-    Ok((channel, consumer))
-}
-
-/// Appends the mark until that has worked once; seeing it twice does no harm.
-async fn keep_marking(writer: Writer, mark: Bytes) {
-    let mut backoff = Backoff::default();
-    while let Err(error) = writer.mark(mark.clone()).await {
-        debug!(%error, "the mark of a reader is not written yet");
-        tokio::time::sleep(backoff.next()).await;
-    }
-}
-
-/// The broker may also cancel a consumer, when the stream is deleted.
-fn delivered(next: Option<lapin::Result<Delivery>>) -> Result<Delivery, End> {
-    Ok(next.ok_or_else(|| End::Lost("the broker ended the consumer".to_owned()))??)
-}
-
-/// Whether this is a mark: anybody's, or this one.
-fn is_mark(delivery: &Delivery, mark: Option<&Bytes>) -> bool {
-    delivery.properties.kind().as_ref().is_some_and(|kind| kind.as_str() == MARK)
-        && mark.is_none_or(|mark| *mark == delivery.data)
-}
-
-fn offset_of(delivery: &Delivery) -> Result<u64, End> {
-    let headers = delivery.properties.headers().as_ref();
-    match headers.and_then(|headers| headers.inner().get("x-stream-offset")) {
-        Some(AMQPValue::LongLongInt(offset)) => u64::try_from(*offset).ok(),
-        _ => None,
-    }
-    .ok_or_else(|| End::Lost("a delivery without an offset: the queue is not a stream".to_owned()))
+    replaced: bool,
 }

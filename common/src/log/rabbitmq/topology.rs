@@ -5,12 +5,19 @@
 //!
 //! The arguments are constants, never settings: the broker refuses to declare a queue again with others.
 
-use lapin::options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions};
+use std::time::Duration;
+
+use lapin::options::{
+    BasicPublishOptions, ConfirmSelectOptions, ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions,
+};
 use lapin::types::{AMQPValue, FieldTable};
-use lapin::{Channel, Connection, ErrorKind, ExchangeKind};
+use lapin::{BasicProperties, Channel, Confirmation, Connection, ErrorKind, ExchangeKind};
 
 use crate::ids::Shard;
 use crate::log::RETENTION_MS;
+
+use super::connection::Side;
+use super::live::{ACCESS_REFUSED, NOT_FOUND, PRECONDITION_FAILED, soft_code};
 
 pub(super) const EXCHANGE: &str = "bellwire.v1";
 
@@ -22,9 +29,16 @@ const SEGMENT_BYTES: i64 = 16_000_000;
 /// it allows 950 KB a second and shard, six times the rate above.
 const STREAM_BYTES_MAX: i64 = 2_000_000_000;
 
-const ACCESS_REFUSED: u16 = 403;
-const NOT_FOUND: u16 = 404;
-const PRECONDITION_FAILED: u16 = 406;
+/// The type of message that readers skip: where their end is ([`super::read`]), or whether a key leads to a stream.
+pub(super) const MARK: &str = "bellwire.mark";
+
+/// For declaring everything: so long whatever there is, and so much for each stream, which a broker makes in about
+/// a twentieth of it.
+const DECLARE_DEADLINE: Duration = Duration::from_secs(3);
+const STREAM_DEADLINE: Duration = Duration::from_millis(500);
+
+/// How the broker says that it is being shut down; it has nothing to do with what is asked for.
+const CONNECTION_FORCED: u16 = 320;
 
 /// The names for one number of shards.
 #[derive(Debug, Clone, Copy)]
@@ -62,60 +76,75 @@ impl Topology {
         format!("{}.{shard}", self.shards)
     }
 
-    /// Declares what is not there yet. A user who may not configure gets a check that it is there.
-    pub(super) async fn declare(self, connection: &Connection) -> Result<(), TopologyError> {
-        let channel = connection.create_channel().await?;
-        let Err((what, error)) = self.create(&channel).await else {
-            // The end of the channel is not waited for: the connection goes on.
-            return Ok(());
-        };
-        match reply_code(&error) {
-            Some(ACCESS_REFUSED) => self.look(connection).await,
-            Some(PRECONDITION_FAILED) => {
-                Err(TopologyError::Refused(format!("{what} exists with other settings: {error}")))
+    /// For [`Topology::declare`].
+    pub(super) fn deadline(self) -> Duration {
+        DECLARE_DEADLINE + STREAM_DEADLINE * u32::from(self.shards)
+    }
+
+    /// Declares what is not there yet; what cannot be declared does not keep the rest from it. A user who may not
+    /// configure gets a check that it is there.
+    pub(super) async fn declare(self, connection: &Connection, side: Side) -> Result<(), TopologyError> {
+        let mut refused = Vec::new();
+        let mut channel = connection.create_channel().await?;
+        let mut declared =
+            declare_exchange(&channel, false).await.map_err(|error| (format!("exchange {EXCHANGE}"), error));
+        let mut shards = self.all();
+        loop {
+            if let Err((what, error)) = declared {
+                match soft_code(&error) {
+                    Some(ACCESS_REFUSED) => return self.look(connection, side).await,
+                    Some(PRECONDITION_FAILED) => refused.push(format!("{what} exists with other settings: {error}")),
+                    Some(_) => refused.push(format!("{what} cannot be declared: {error}")),
+                    None => return Err(TopologyError::from(error)),
+                }
+                // A refusal has closed the channel before. Its end is not waited for: the connection goes on.
+                channel = connection.create_channel().await?;
             }
-            Some(_) => Err(TopologyError::Refused(format!("{what} cannot be declared: {error}"))),
-            None => Err(TopologyError::Lost(error)),
+            let Some(shard) = shards.next() else { break };
+            declared = self.create(&channel, shard).await;
         }
+        if refused.is_empty() { Ok(()) } else { Err(TopologyError::Refused(refused.join("; "))) }
     }
 
-    async fn create(self, channel: &Channel) -> Result<(), (String, lapin::Error)> {
-        let durable = ExchangeDeclareOptions { durable: true, ..Default::default() };
+    async fn create(self, channel: &Channel, shard: Shard) -> Result<(), (String, lapin::Error)> {
+        let stream = self.stream(shard);
+        let durable = QueueDeclareOptions { durable: true, ..Default::default() };
         channel
-            .exchange_declare(EXCHANGE.into(), ExchangeKind::Direct, durable, FieldTable::default())
+            .queue_declare(stream.as_str().into(), durable, arguments())
             .await
-            .map_err(|error| (format!("exchange {EXCHANGE}"), error))?;
-        for shard in self.all() {
-            let stream = self.stream(shard);
-            let durable = QueueDeclareOptions { durable: true, ..Default::default() };
-            channel
-                .queue_declare(stream.as_str().into(), durable, arguments())
-                .await
-                .map_err(|error| (format!("stream {stream}"), error))?;
-            let (queue, key) = (stream.as_str().into(), self.key(shard).into());
-            channel
-                .queue_bind(queue, EXCHANGE.into(), key, QueueBindOptions::default(), FieldTable::default())
-                .await
-                .map_err(|error| (format!("binding of stream {stream}"), error))?;
-        }
-        Ok(())
+            .map_err(|error| (format!("stream {stream}"), error))?;
+        let (queue, key) = (stream.as_str().into(), self.key(shard).into());
+        channel
+            .queue_bind(queue, EXCHANGE.into(), key, QueueBindOptions::default(), FieldTable::default())
+            .await
+            .map_err(|error| (format!("binding of stream {stream}"), error))
     }
 
-    /// Bindings cannot be looked at; a missing one shows when a record is returned.
-    async fn look(self, connection: &Connection) -> Result<(), TopologyError> {
+    async fn look(self, connection: &Connection, side: Side) -> Result<(), TopologyError> {
         let mut missing = Vec::new();
+        let mut reached = Vec::new();
         let channel = connection.create_channel().await?;
-        let passive = ExchangeDeclareOptions { passive: true, ..Default::default() };
-        let seen =
-            channel.exchange_declare(EXCHANGE.into(), ExchangeKind::Direct, passive, FieldTable::default()).await;
-        note_missing(seen, format!("exchange {EXCHANGE}"), &mut missing)?;
+        let exchange = is_there(declare_exchange(&channel, true).await)?;
+        if !exchange {
+            missing.push(format!("exchange {EXCHANGE}"));
+        }
         for shard in self.all() {
             // A refusal has closed the channel before.
             let channel = connection.create_channel().await?;
             let passive = QueueDeclareOptions { passive: true, ..Default::default() };
             let stream = self.stream(shard);
             let seen = channel.queue_declare(stream.as_str().into(), passive, FieldTable::default()).await;
-            note_missing(seen.map(drop), format!("stream {stream}"), &mut missing)?;
+            match is_there(seen.map(drop))? {
+                true => reached.push(shard),
+                false => missing.push(format!("stream {stream}")),
+            }
+        }
+        // Whoever only reads gets along without: what is there is there, and the other side tells.
+        if exchange && matches!(side, Side::Append) {
+            for shard in self.unbound(connection, reached).await? {
+                let (stream, key) = (self.stream(shard), self.key(shard));
+                missing.push(format!("binding of stream {stream} to exchange {EXCHANGE} with key {key}"));
+            }
         }
         if missing.is_empty() {
             return Ok(());
@@ -123,15 +152,39 @@ impl Topology {
         let missing = missing.join(", ");
         Err(TopologyError::Refused(format!("missing, and this user may not configure: {missing}")))
     }
+
+    /// The shards whose key leads nowhere. Bindings cannot be looked at, so each key is tried with a message that readers
+    /// skip.
+    async fn unbound(self, connection: &Connection, shards: Vec<Shard>) -> Result<Vec<Shard>, TopologyError> {
+        let channel = connection.create_channel().await?;
+        channel.confirm_select(ConfirmSelectOptions::default()).await?;
+        let mut unbound = Vec::new();
+        for shard in shards {
+            let options = BasicPublishOptions { mandatory: true, immediate: false };
+            let probe = fastrand::u128(..).to_be_bytes();
+            let mark = BasicProperties::default().with_type(MARK.into());
+            let published = channel.basic_publish(EXCHANGE.into(), self.key(shard).into(), options, &probe, mark).await;
+            match published?.await? {
+                Confirmation::Ack(Some(_)) | Confirmation::Nack(Some(_)) => unbound.push(shard),
+                // Whether it takes the message just now is another question.
+                Confirmation::Ack(None) | Confirmation::Nack(None) | Confirmation::NotRequested => {}
+            }
+        }
+        Ok(unbound)
+    }
 }
 
-fn note_missing(seen: lapin::Result<()>, what: String, missing: &mut Vec<String>) -> Result<(), TopologyError> {
+async fn declare_exchange(channel: &Channel, passive: bool) -> lapin::Result<()> {
+    let options = ExchangeDeclareOptions { durable: !passive, passive, ..Default::default() };
+    channel.exchange_declare(EXCHANGE.into(), ExchangeKind::Direct, options, FieldTable::default()).await
+}
+
+fn is_there(seen: lapin::Result<()>) -> Result<bool, TopologyError> {
     match seen {
-        Ok(()) => {}
-        Err(error) if reply_code(&error) == Some(NOT_FOUND) => missing.push(what),
-        Err(error) => return Err(error.into()),
+        Ok(()) => Ok(true),
+        Err(error) if soft_code(&error) == Some(NOT_FOUND) => Ok(false),
+        Err(error) => Err(error.into()),
     }
-    Ok(())
 }
 
 fn arguments() -> FieldTable {
@@ -143,19 +196,13 @@ fn arguments() -> FieldTable {
     table
 }
 
-/// What the broker answered, where the error is an answer of the broker.
-fn reply_code(error: &lapin::Error) -> Option<u16> {
-    match error.kind() {
-        ErrorKind::ProtocolError(error) => Some(error.get_id()),
-        _ => None,
-    }
-}
-
 impl From<lapin::Error> for TopologyError {
     fn from(error: lapin::Error) -> Self {
-        match reply_code(&error) {
-            Some(_) => Self::Refused(error.to_string()),
-            None => Self::Lost(error),
+        match error.kind() {
+            ErrorKind::ProtocolError(answer) if answer.get_id() != CONNECTION_FORCED => {
+                Self::Refused(error.to_string())
+            }
+            _ => Self::Lost(error),
         }
     }
 }
@@ -170,5 +217,10 @@ mod tests {
         assert_eq!(topology.stream(Shard(3)), "bellwire.v1.4.3");
         assert_eq!(topology.key(Shard(3)), "4.3");
         assert_eq!(topology.all().count(), 4);
+    }
+
+    #[test]
+    fn more_streams_may_take_longer() {
+        assert!(Topology::new(64).deadline() > Topology::new(4).deadline() * 5);
     }
 }
