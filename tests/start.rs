@@ -209,7 +209,9 @@ async fn it_runs_under_cargo() -> Result<()> {
     // What cargo told this test about its package would make build scripts run anew.
     let of_test =
         |name: &str| ["CARGO_PKG_", "CARGO_MANIFEST_", "OUT_DIR"].iter().any(|prefix| name.starts_with(prefix));
-    std::env::vars().filter(|(name, _)| of_test(name)).for_each(|(name, _)| drop(command.env_remove(name)));
+    for (name, _) in std::env::vars().filter(|(name, _)| of_test(name)) {
+        command.env_remove(name);
+    }
     let process = Process::spawn("bellwire", command)?;
     process.line(" listening ", Duration::from_secs(300)).await?;
     Ok(())

@@ -32,12 +32,14 @@ use bytes::Bytes;
 use bellwire_common::ids::{BrowserId, NodeId, NotificationId, Offset, SessionId, UnixMillis, UserId};
 use bellwire_common::record::{Notify, Record, Status};
 
+use self::bug::Bug;
 use self::clock::Clock;
 use self::node::Node;
 pub use self::replica::{Replica, Wake};
 pub use self::rhythm::{Doubt, READ_BACK_EXTRA_MS, Timing};
 use self::user::User;
 use self::window::Window;
+use crate::planted;
 
 /// Heartbeats that one other node makes before a silent one counts as lost (rule 7). Two could be one lost report.
 pub const LOST_AFTER_BEATS: usize = 3;
@@ -53,7 +55,8 @@ pub struct Position(u64);
 /// Bounds of a machine (rule 10) and the window in which a browser may come back.
 #[derive(Debug, Clone)]
 pub struct Limits {
-    /// How long a browser that is away, and the sessions of a lost node, are remembered; the TTL. Milliseconds.
+    /// How long a browser that is away (and [`DUPLICATE_GRACE_MS`] more), and the sessions of a lost node, are remembered;
+    /// the TTL. Milliseconds.
     pub resume_ms: u64,
     /// Browsers of one user above which those that are away are forgotten, the longest away first; open ones are
     /// bounded by the gateways' limits on sessions.
@@ -271,7 +274,7 @@ impl<X> Machine<X> {
             Record::Report(report) => self.on_report(offset, report, touched),
             Record::Status(status) => self.on_status(status, touched),
         }
-        if counts {
+        if counts || planted(Bug::EveryNodeCounts) {
             self.to_count = self.to_count.plus(self.outcomes.since(before));
         }
     }
@@ -282,8 +285,9 @@ impl<X> Machine<X> {
     pub fn next(&self, session: SessionId, position: Position, max: usize) -> Next<X> {
         let mut next = Next::none();
         let Some((user, browser)) = self.browser_of(session) else { return next };
-        if browser.owner(&self.nodes) == Some(session) {
-            next.held.extend(user.held_from(position.max(browser.cursor)).take(max).cloned());
+        if browser.owner(&self.nodes) == Some(session) || planted(Bug::EveryTabOwns) {
+            let position = if planted(Bug::ForgetSent) { browser.cursor } else { position.max(browser.cursor) };
+            next.held.extend(user.held_from(position).take(max).cloned());
             next.alone = user.browsers.len() == 1;
             (next.missed, next.told) = (browser.missed, browser.told);
         }
@@ -429,6 +433,9 @@ impl<X> Machine<X> {
 
     /// What must give way is the oldest.
     fn keep_bounds(&mut self, user: &UserId) {
+        if planted(Bug::NoBounds) {
+            return;
+        }
         while self.users.get(user).is_some_and(|u| u.over(self.limits.user_entries, self.limits.user_bytes)) {
             let lost = self.drop_oldest_of(user);
             self.outcomes.user_bound += u64::from(lost);

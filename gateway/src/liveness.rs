@@ -5,6 +5,8 @@
 //! greeting. Only the page's proof moves the cursor.
 
 use crate::delivery::Position;
+use crate::delivery::bug::Bug;
+use crate::planted;
 use crate::protocol::{End, Protocol};
 
 /// A ping at least this often: proxies cut what is silent for 60 s, and half-open connections must show.
@@ -147,6 +149,9 @@ impl Liveness {
 
     /// Another log stands where the old one was: what was written and proved means nothing there.
     pub(crate) fn on_replaced(&mut self) {
+        if planted(Bug::KeepPositions) {
+            return;
+        }
         let start = Position::default();
         (self.written, self.proved, self.ponged, self.pinged, self.greeted) = (start, start, start, start, start);
         (self.ping, self.unproved_since) = (None, None);
@@ -243,7 +248,10 @@ impl Liveness {
     }
 
     fn stalls(&self, now: u64) -> bool {
-        self.announced && self.stalled_since.is_none() && self.stall_at().is_some_and(|at| now >= at)
+        !planted(Bug::NeverStall)
+            && self.announced
+            && self.stalled_since.is_none()
+            && self.stall_at().is_some_and(|at| now >= at)
     }
 
     fn stall_at(&self) -> Option<u64> {

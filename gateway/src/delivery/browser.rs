@@ -6,7 +6,9 @@ use bellwire_common::ids::{BrowserId, NodeId, Offset, SessionId, UnixMillis};
 use bellwire_common::record::Opened;
 
 use super::Position;
+use super::bug::Bug;
 use super::node::Node;
+use crate::planted;
 
 /// How much a session is to be trusted with the next notification (rule 1); the smallest is the best.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -83,7 +85,7 @@ impl Browser {
 
     /// A proof raises the cursor, and makes a stalled session good again, behind all others (rule 11).
     pub(super) fn on_confirmed(&mut self, offset: Offset, id: SessionId, upto: Position) {
-        self.cursor = self.cursor.max(upto);
+        self.cursor = if planted(Bug::CursorFalls) { upto } else { self.cursor.max(upto) };
         if self.cursor > self.missed_upto {
             self.told = self.missed;
         }
@@ -115,7 +117,11 @@ impl Browser {
     /// can serve the browser).
     pub(super) fn owner(&self, nodes: &BTreeMap<NodeId, Node>) -> Option<SessionId> {
         let order = |session: &&Session| (session.rank(nodes), session.since, session.id);
-        self.sessions.iter().min_by_key(order).map(|session| session.id)
+        let best = self.sessions.iter().min_by_key(order)?;
+        if planted(Bug::BadTabsOwnNothing) && best.rank(nodes) != Rank::Good {
+            return None;
+        }
+        Some(best.id)
     }
 
     pub(super) fn session(&self, id: SessionId) -> Option<&Session> {
@@ -124,6 +130,13 @@ impl Browser {
 
     pub(super) fn session_mut(&mut self, id: SessionId) -> Option<&mut Session> {
         self.sessions.iter_mut().find(|session| session.id == id)
+    }
+
+    /// Gives its absence another beginning; whether it is away.
+    pub(super) fn date_away(&mut self, now: UnixMillis) -> bool {
+        let away = self.away_since.is_some();
+        self.away_since = away.then_some(now);
+        away
     }
 
     /// Log time since when it has no session; none while it has one.

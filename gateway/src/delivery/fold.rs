@@ -3,9 +3,11 @@
 use bellwire_common::ids::{BrowserId, NodeId, Offset, SessionId, UserId};
 use bellwire_common::record::{Entry as Line, Opened, Report, Status};
 
+use super::bug::Bug;
 use super::node::Node;
 use super::user::User;
-use super::{Machine, Position, Touched};
+use super::{DUPLICATE_GRACE_MS, Machine, Position, Touched};
+use crate::planted;
 
 impl<X> Machine<X> {
     // --- reports ---
@@ -15,7 +17,11 @@ impl<X> Machine<X> {
         if self.left.contains_key(&node) {
             return;
         }
-        self.nodes.entry(node).or_insert_with(|| Node::new(offset)).on_report(report.number, report.at);
+        let known = self.nodes.entry(node).or_insert_with(|| Node::new(offset));
+        known.on_report(report.number, report.at);
+        if planted(Bug::ReportsAreLife) {
+            known.last_sign = offset;
+        }
         for line in report.entries {
             match line {
                 Line::Opened(opened) => self.on_opened(offset, node, opened, touched),
@@ -36,7 +42,11 @@ impl<X> Machine<X> {
         self.all_heard |= self.nodes.get(&node).is_some_and(|node| node.third_last_beat().is_some());
         let times = self.nodes.values().filter(|n| !n.is_lost()).map(|n| n.at);
         let others = self.nodes.len() > 1 || !self.left.is_empty();
+        let had_time = self.clock.has_begun();
         if self.all_heard && self.clock.advance(times, others) {
+            if !had_time {
+                self.date_what_is_undated();
+            }
             self.expire(touched);
         }
     }
@@ -94,7 +104,9 @@ impl<X> Machine<X> {
         }
         if known.is_lost() {
             known.lost_since = None;
-            self.make_youngest(node, offset, touched);
+            if !planted(Bug::KeepAge) {
+                self.make_youngest(node, offset, touched);
+            }
         }
         let Some(third_last) = self.nodes.get(&node).and_then(Node::third_last_beat) else { return };
         let now = self.clock.now();
@@ -127,7 +139,7 @@ impl<X> Machine<X> {
     /// Sessions that a whole round did not name are gone (rule 8).
     fn on_round(&mut self, offset: Offset, node: NodeId, touched: &mut Touched) {
         let Some(known) = self.nodes.get_mut(&node) else { return };
-        let Some(previous) = known.round.replace(offset) else { return };
+        let Some(previous) = known.round.replace(offset).filter(|_| !planted(Bug::RoundsKeep)) else { return };
         let sessions: Vec<SessionId> = self.sessions_of(node).collect();
         for session in sessions {
             let named = self.browser_of(session).and_then(|(_, browser)| browser.session(session)).map(|s| s.named);
@@ -178,6 +190,19 @@ impl<X> Machine<X> {
 
     // --- time ---
 
+    /// What happened before there was log time happened now, not in 1970.
+    fn date_what_is_undated(&mut self) {
+        let now = self.clock.now();
+        self.nodes.values_mut().filter(|node| node.is_lost()).for_each(|node| node.lose(now));
+        self.left.values_mut().for_each(|left| *left = now);
+        for (_, user_id, browser_id) in std::mem::take(&mut self.window.away) {
+            let browser = self.users.get_mut(&user_id).and_then(|user| user.browser_mut(&browser_id));
+            if browser.is_some_and(|browser| browser.date_away(now)) {
+                self.window.away.insert((now, user_id, browser_id));
+            }
+        }
+    }
+
     /// Drops what log time has passed: notifications, ids, browsers that are away, and lost nodes.
     fn expire(&mut self, touched: &mut Touched) {
         let now = self.clock.now();
@@ -197,7 +222,8 @@ impl<X> Machine<X> {
             self.forget_node(node, touched);
         }
         self.left.retain(|_, left| *left >= gone);
-        while let Some((since, user_id, browser_id)) = self.window.pop_away(gone) {
+        // By then everything that the browser has had is long gone, whatever the nodes' clocks.
+        while let Some((since, user_id, browser_id)) = self.window.pop_away(gone.minus(DUPLICATE_GRACE_MS)) {
             if let Some(user) = self.users.get_mut(&user_id) {
                 user.forget_browser_away_since(&browser_id, since);
             }

@@ -9,7 +9,9 @@ use std::collections::HashMap;
 use bellwire_common::ids::{BrowserId, NodeId, Offset, SessionId, UnixMillis, UserId};
 use bellwire_common::record::{Entry as Line, Opened, Report};
 
+use super::bug::Bug;
 use super::{Machine, Position, View};
+use crate::planted;
 
 /// Lines of one report at the most: some 40 KB of the longest kind, below what a log takes as one record.
 pub const REPORT_LINES_MAX: usize = 200;
@@ -141,7 +143,7 @@ impl Reporter {
     /// Whether this node may send, and count.
     #[must_use]
     pub fn may_send<X>(&self, machine: &Machine<X>) -> bool {
-        machine.read_back(self.node) >= self.barrier && !machine.is_lost(self.node)
+        (machine.read_back(self.node) >= self.barrier && !machine.is_lost(self.node)) || planted(Bug::NoBarrier)
     }
 
     /// Whether the barrier waits for a report that was not made yet.
@@ -183,7 +185,7 @@ impl Reporter {
                 lines.extend(last_proof(&line, ended, view.as_ref()));
                 lines.push(line);
             }
-            true
+            !(due && planted(Bug::TellOnce))
         });
         lines.sort_by_key(session_of);
         lines

@@ -7,7 +7,9 @@ use bellwire_common::ids::{BrowserId, Offset, UnixMillis};
 use bellwire_common::record::Opened;
 
 use super::browser::Browser;
+use super::bug::Bug;
 use super::{Held, Outcomes, Position};
+use crate::planted;
 
 #[derive(Debug, PartialEq)]
 pub(super) struct User<X> {
@@ -44,11 +46,14 @@ impl<X> User<X> {
             if self.browsers.len() >= max {
                 self.forget_longest_away();
             }
-            let from = Position::after_optional(opened.from.filter(|from| *from < offset));
+            let from = opened.from.filter(|from| *from < offset);
+            let from = if planted(Bug::ForgetGreeting) { Some(offset) } else { from };
+            let start = Position::after_optional(from);
+            let start = if planted(Bug::IgnoreUnseen) { start } else { start.min(self.seen) };
             let index = self.find(&opened.browser).unwrap_or_else(|free| free);
             // Most users have one browser, most browsers one tab: room for four would be most of what they take.
             self.browsers.reserve_exact(usize::from(self.browsers.is_empty()));
-            self.browsers.insert(index, Browser::new(opened.browser.clone(), from.min(self.seen)));
+            self.browsers.insert(index, Browser::new(opened.browser.clone(), start));
             index
         });
         &mut self.browsers[index]

@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 use bellwire_common::ids::{BrowserId, NotificationId, Offset, UnixMillis, UserId};
 
 use super::DUPLICATE_GRACE_MS;
+use super::bug::Bug;
+use crate::planted;
 
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Window {
@@ -26,7 +28,7 @@ impl Window {
     /// Whether the id is new for the user.
     pub(super) fn remember(&mut self, user: &UserId, id: &NotificationId, expires: UnixMillis, offset: Offset) -> bool {
         let key = (user.clone(), id.clone());
-        if !self.ids.insert(key.clone()) {
+        if !self.ids.insert(key.clone()) && !planted(Bug::ForgetIds) {
             return false;
         }
         self.expiring.insert((expires, offset), key);

@@ -9,7 +9,7 @@ use tokio::time::sleep_until;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
-use bellwire_common::ids::{Offset, UnixMillis};
+use bellwire_common::ids::UnixMillis;
 use bellwire_common::log::{AppendError, Event, Reader, Safety, Start};
 
 use super::Shard;
@@ -31,7 +31,6 @@ struct Driver {
     shard: Arc<Shard>,
     signals: Signals,
     reader: Reader,
-    read_back_ms: u64,
     /// The one append under way.
     append: Option<Append>,
 }
@@ -39,9 +38,9 @@ struct Driver {
 impl Shard {
     /// Runs the shard until it is stopped. `ttl_ms` says how far back the reading begins.
     pub(crate) async fn run(self: Arc<Self>, ttl_ms: u64, signals: Signals) {
-        let read_back_ms = ttl_ms + READ_BACK_EXTRA_MS;
-        let reader = self.log.read(self.id, Start::Time(UnixMillis::now().minus(read_back_ms)));
-        Driver { shard: self, signals, reader, read_back_ms, append: None }.run().await;
+        let since = UnixMillis::now().minus(ttl_ms + READ_BACK_EXTRA_MS);
+        let reader = self.log.read(self.id, Start::Time(since));
+        Driver { shard: self, signals, reader, append: None }.run().await;
     }
 }
 
@@ -103,17 +102,9 @@ impl Driver {
             }
             Some(Doubt::Unseen) => {
                 warn!(shard = %self.shard.id, "own heartbeat not seen; attaching to the log anew");
-                self.attach();
+                self.reader.reattach();
             }
         }
-    }
-
-    fn attach(&mut self) {
-        let start = self.shard.applied().map_or_else(
-            || Start::Time(UnixMillis::now().minus(self.read_back_ms)),
-            |last| Start::Offset(Offset(last.0 + 1)),
-        );
-        self.reader = self.shard.log.read(self.shard.id, start);
     }
 
     /// Appends what is due, one append at a time.

@@ -7,6 +7,8 @@ use crate::history::{Connection, Ms, Shown};
 
 /// The unmodified V2 front end comes back after this.
 const V2_RECONNECT_MS: Ms = 3_000;
+/// So long a slow page thinks at most.
+pub(super) const SLOW_MS_MAX: Ms = 7_000;
 /// V1 and V2 pages speak this often.
 const KEEP_ALIVE_MS: Ms = 30_000;
 
@@ -47,7 +49,7 @@ impl World {
             shown: Vec::new(),
             proofs: Vec::new(),
             // A page that hangs or is slow is no better on a new connection.
-            broken: vec![(self.now, tab.hung_until.max(tab.slow_until))],
+            broken: vec![(self.now, tab.hung_until.max(tab.slow_until + SLOW_MS_MAX))],
         });
         let connection = self.history.connections.len() - 1;
         tab.connection = Some(connection);
@@ -175,7 +177,7 @@ impl World {
 
     fn handle(&mut self, index: usize, connection: usize, frame: Frame) {
         let slow = self.tabs[index].slow_until > self.now;
-        let think = if slow { self.rng.u64(500..7_000) } else { self.rng.u64(1..30) };
+        let think = if slow { self.rng.u64(500..SLOW_MS_MAX) } else { self.rng.u64(1..30) };
         match frame {
             Frame::Greeting(place) => self.say_after(connection, think, Message::Register(place)),
             Frame::NativePing => self.say_after(connection, think, Message::NativePong),

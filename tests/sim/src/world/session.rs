@@ -165,8 +165,9 @@ impl World {
             return;
         }
         let Some(session) = self.nodes[index].sessions.get(&number) else { return };
+        let mut more = false;
         match session.leaving {
-            None => self.feed(index, number),
+            None => more = self.feed(index, number),
             Some(until) => {
                 let done = session.protocol != Protocol::Native && session.liveness.all_proved();
                 if done || self.now >= until {
@@ -192,14 +193,15 @@ impl World {
                 }
                 Due::Judge => match session.liveness.judge(now) {
                     Err(_) => return self.end(index, number, true),
-                    Ok(true) if !planted(Bug::NeverStall) => self.nodes[index].replica.stall(now, number),
-                    Ok(_) => {}
+                    Ok(true) => self.nodes[index].replica.stall(now, number),
+                    Ok(false) => {}
                 },
                 Due::Wait(deadline) => break deadline,
             }
         };
         let Some(session) = self.nodes[index].sessions.get_mut(&number) else { return };
         let at = session.leaving.map_or(deadline, |until| until.min(deadline));
+        let at = if more { now } else { at };
         if session.tick_at != at || at <= now {
             session.tick_at = at.max(now + 1);
             let at = session.tick_at;
@@ -208,40 +210,35 @@ impl World {
         self.look_soon(index);
     }
 
-    fn feed(&mut self, index: usize, own: u64) {
-        loop {
-            let now = self.now;
-            let node = &mut self.nodes[index];
-            let Some(session) = node.sessions.get_mut(&own) else { return };
-            let Some(generation) = session.generation else { return };
-            let mut next = node.replica.next(now, own, session.liveness.written(), FETCH_MAX);
-            if next.generation != generation {
-                session.generation = Some(next.generation);
-                session.epoch = node.reader.epoch;
-                if !planted(Bug::KeepPositions) {
-                    session.liveness.on_replaced();
-                }
-                next = node.replica.next(now, own, session.liveness.written(), FETCH_MAX);
+    /// Sends what waits, one fetch at the most; whether more may be waiting.
+    fn feed(&mut self, index: usize, own: u64) -> bool {
+        let now = self.now;
+        let node = &mut self.nodes[index];
+        let Some(session) = node.sessions.get_mut(&own) else { return false };
+        let Some(generation) = session.generation else { return false };
+        let mut next = node.replica.next(now, own, session.liveness.written(), FETCH_MAX);
+        if next.generation != generation {
+            session.generation = Some(next.generation);
+            session.epoch = node.reader.epoch;
+            session.liveness.on_replaced();
+            next = node.replica.next(now, own, session.liveness.written(), FETCH_MAX);
+        }
+        let (connection, epoch, more) = (session.connection, session.epoch, next.held.len() == FETCH_MAX);
+        for held in next.held {
+            let upto = Position::after(held.offset);
+            let Some(session) = self.nodes[index].sessions.get_mut(&own) else { return false };
+            let ping = session.liveness.on_written(now, upto, FRAME_BYTES);
+            if ping {
+                session.liveness.on_ping_sent(now, upto);
             }
-            if next.held.is_empty() {
-                return;
-            }
-            let (connection, epoch) = (session.connection, node.reader.epoch);
-            for held in next.held {
-                let upto = Position::after(held.offset);
-                let Some(session) = self.nodes[index].sessions.get_mut(&own) else { return };
-                let ping = session.liveness.on_written(now, upto, FRAME_BYTES);
-                if ping {
-                    session.liveness.on_ping_sent(now, upto);
-                }
-                let number = usize::from_str_radix(held.id.as_str(), 16).expect("a number");
-                self.tell(|| format!("node {index} sends {number} on connection {connection}"));
-                self.send(connection, Frame::Notification { epoch, offset: held.offset.0, number });
-                if ping {
-                    self.send(connection, Frame::Ping(upto));
-                }
+            let number = usize::from_str_radix(held.id.as_str(), 16).expect("a number");
+            self.tell(|| format!("node {index} sends {number} on connection {connection}"));
+            self.send(connection, Frame::Notification { epoch, offset: held.offset.0, number });
+            if ping {
+                self.send(connection, Frame::Ping(upto));
             }
         }
+        more
     }
 
     /// The node ends a session, or notices its end.

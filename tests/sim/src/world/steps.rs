@@ -2,6 +2,7 @@
 
 use bellwire_common::ids::{BrowserId, SessionId, UserId};
 
+use super::network::SLOW_MS_MAX;
 use super::{Event, Node, State, World};
 use crate::history::Ms;
 use crate::oracle::ids_of;
@@ -143,7 +144,9 @@ impl World {
                 self.at(until, if light { Event::Light { connection } } else { Event::Snap { connection } });
             }
             Kind::Hang | Kind::Slow => {
-                self.history.connections[connection].broken.push((self.now, until));
+                // The last late answer comes after the page is quick again.
+                let answered = if kind == Kind::Slow { until + SLOW_MS_MAX } else { until };
+                self.history.connections[connection].broken.push((self.now, answered));
                 let tab = &mut self.tabs[index];
                 let field = if kind == Kind::Hang { &mut tab.hung_until } else { &mut tab.slow_until };
                 *field = (*field).max(until);
