@@ -52,16 +52,14 @@ const FLUSH_PER_CALL_MAX: usize = 100;
 pub fn run(program: &str, args: impl Iterator<Item = OsString>, env: &dyn Fn(&str) -> Option<OsString>) -> ExitCode {
     let started = Instant::now();
     let notes = Notes { program: Path::new(program).file_name().map_or("bellwire-notify".into(), os_text) };
-    let Parsed { command, ignored } = match args::parse(args, env) {
+    let Parsed { command, remarks } = match args::parse(args, env) {
         Ok(parsed) => parsed,
         Err(error) => {
             notes.say(&format!("{error}; see {} --help", notes.program));
             return ExitCode::from(EXIT_USAGE);
         }
     };
-    for word in ignored {
-        notes.say(&format!("ignored the argument {word:?}, which belongs to no option (is a value not quoted?)"));
-    }
+    remarks.iter().for_each(|remark| notes.say(remark));
     match command {
         Command::Help => print(&help::text(&notes.program)),
         Command::Version => print(concat!("bellwire-notify ", env!("CARGO_PKG_VERSION"), "\n")),

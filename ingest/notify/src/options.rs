@@ -43,7 +43,7 @@ options! {
     ServiceUuid "serviceuuid" None, "NAME", ["BELLWIRE_SERVICEUUID"], true,
         "the engine's name of the service (in openITCOCKPIT its UUID); needed for services";
     State "state" None, "NUMBER", ["BELLWIRE_STATE"], true,
-        "the engine's state number of the host or service; empty is 0";
+        "the engine's state number of the host or service; 0 if empty or no number";
     Output "output" None, "TEXT", ["BELLWIRE_OUTPUT"], true, "the plugin's output";
     AckAuthor "ackauthor" None, "TEXT", ["BELLWIRE_ACKAUTHOR", "NAGIOS_NOTIFICATIONAUTHOR"], true,
         "who acknowledged; safer as environment variable than on a command line that a shell sees";
