@@ -2,13 +2,15 @@
 //!
 //! It takes every spelling of openITCOCKPIT's own commands, hands the notification to the first ingest that
 //! confirms it, keeps it in a spool when none does, and is silent when all is well. No async runtime, no
-//! thread, no configuration file: the engine starts it for each notification, so its start is its cost.
+//! thread (but to look up a name), no configuration file: the engine starts it for each notification, so its
+//! start is its cost.
 //!
 //! - [`options`] the table of options, from which help and documentation are made
 //! - [`args`] arguments and environment in, a checked [`args::Command`] out; pure
 //! - [`address`] the spellings of an ingest's address; pure
 //! - [`request`] the notification as ingest takes it; pure
 //! - [`answer`] what an HTTP answer means; pure
+//! - [`lookup`] from a host's name to its addresses
 //! - [`mod@send`] the addresses in turn, under one deadline
 //! - [`spool`] the directory of those that no ingest took, and [`flush`] their delivery
 
@@ -17,6 +19,7 @@ mod answer;
 mod args;
 mod flush;
 mod help;
+mod lookup;
 mod options;
 mod request;
 mod send;

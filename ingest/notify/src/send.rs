@@ -2,19 +2,17 @@
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use ureq::http::Uri;
 use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
-use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
-use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
+use ureq::unversioned::transport::DefaultConnector;
 use ureq::{Agent, Error};
 
 use crate::address::Address;
 use crate::answer::{ANSWER_BYTES_MAX, Answer, judge};
 use crate::args::Delivery;
+use crate::lookup::Lookup;
 
 /// Longest token, in bytes.
 const TOKEN_BYTES_MAX: u64 = 4096;
@@ -68,7 +66,7 @@ impl Sender {
             config = config.tls_config(TlsConfig::builder().root_certs(read_certificates(path)?).build());
         }
         Ok(Self {
-            agent: Agent::with_parts(config.build(), DefaultConnector::default(), NumbersFirst::default()),
+            agent: Agent::with_parts(config.build(), DefaultConnector::default(), Lookup),
             addresses: delivery.addresses.clone(),
             first: 0,
             authorization,
@@ -175,49 +173,9 @@ pub(crate) fn read_bounded(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Resolves numbers and `localhost` itself: looking up a name within a deadline costs a thread.
-#[derive(Debug, Default)]
-struct NumbersFirst(DefaultResolver);
-
-impl Resolver for NumbersFirst {
-    fn resolve(
-        &self,
-        uri: &Uri,
-        config: &ureq::config::Config,
-        timeout: NextTimeout,
-    ) -> Result<ResolvedSocketAddrs, Error> {
-        let ips = own_answer(uri.host().unwrap_or_default());
-        if ips.is_empty() {
-            return self.0.resolve(uri, config, timeout);
-        }
-        let port = uri.port_u16().unwrap_or(if uri.scheme_str() == Some("https") { 443 } else { 80 });
-        let mut addresses = self.empty();
-        for ip in ips {
-            addresses.push(SocketAddr::new(ip, port));
-        }
-        Ok(addresses)
-    }
-}
-
-fn own_answer(host: &str) -> Vec<IpAddr> {
-    if host.eq_ignore_ascii_case("localhost") {
-        return vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
-    }
-    let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
-    bare.parse().into_iter().collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn numbers_and_localhost_need_no_lookup() {
-        assert_eq!(own_answer("127.0.0.2"), [IpAddr::from([127, 0, 0, 2])]);
-        assert_eq!(own_answer("[::1]"), [IpAddr::from(Ipv6Addr::LOCALHOST)]);
-        assert_eq!(own_answer("LocalHost").len(), 2);
-        assert!(own_answer("monitor.example").is_empty());
-    }
 
     #[test]
     fn tokens_are_checked_before_they_become_a_header() {

@@ -152,6 +152,19 @@ fn names_are_looked_up() {
     Notify::problem("does-not-exist.invalid").args(["--deadline", "5"]).run().said(1, "does-not-exist.invalid:8083:");
 }
 
+/// An engine at the limit of its processes: no system gives a thread this stack.
+#[test]
+fn without_a_thread_for_the_lookup_it_is_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let call =
+        |ingest: &str| Notify::problem(ingest).spool(dir.path()).env("RUST_MIN_STACK", "1000000000000000000").run();
+    call("does-not-exist.invalid").said(0, "no thread to look up does-not-exist.invalid");
+    assert_eq!(spooled(dir.path()).len(), 1);
+    let server = Server::accepting();
+    call(&format!("does-not-exist.invalid,{}", server.address)).silent();
+    assert!(spooled(dir.path()).is_empty());
+}
+
 #[test]
 fn https_trusts_only_the_given_authority() {
     let server = Server::start_tls(accept);
