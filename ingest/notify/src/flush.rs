@@ -79,7 +79,7 @@ impl Flush<'_> {
             Outcome::Safe => self.remove(name),
             Outcome::Stale => self.drop_expired(name, &request),
             Outcome::Refused(reason) => self.set_aside(name, &format!("refused: {reason}: {request}")),
-            Outcome::NotTaken(reasons) => {
+            Outcome::Unavailable(reasons) | Outcome::NotTaken(reasons) => {
                 self.notes.say(&format!("the spool is not delivered further: {reasons}"));
                 return false;
             }

@@ -114,7 +114,9 @@ fn send(request: &Request, delivery: &Delivery, started: Instant, notes: &Notes)
             notes.say(&format!("refused: {reason}: {request}"));
             return ExitCode::from(EXIT_NOT_SAFE);
         }
-        Outcome::NotTaken(reasons) => return keep(request, &body, spool.as_ref(), &reasons, notes),
+        Outcome::Unavailable(reasons) | Outcome::NotTaken(reasons) => {
+            return keep(request, &body, spool.as_ref(), &reasons, notes);
+        }
     }
     if let Some(spool) = spool {
         flush::flush(&spool, &mut sender, FLUSH_PER_CALL_MAX, notes);

@@ -5,6 +5,7 @@ use std::io::{self, Read};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use ureq::http::header::CONTENT_TYPE;
 use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
 use ureq::unversioned::transport::DefaultConnector;
 use ureq::{Agent, Error};
@@ -30,6 +31,8 @@ pub(crate) enum Outcome {
     Stale,
     /// Ingest will never take it; says why.
     Refused(String),
+    /// An ingest is there, but has no log for this user now; says why for each address.
+    Unavailable(String),
     /// No ingest took it within the deadline; says why for each address.
     NotTaken(String),
 }
@@ -84,6 +87,7 @@ impl Sender {
     pub(crate) fn send(&mut self, body: &[u8], id: &str) -> Outcome {
         let count = self.addresses.len();
         let mut reasons = Vec::with_capacity(count);
+        let mut is_unavailable = false;
         for turn in 0..count {
             let index = (self.first + turn) % count;
             let left = self.deadline.saturating_duration_since(Instant::now());
@@ -102,10 +106,15 @@ impl Sender {
                     return Outcome::Stale;
                 }
                 Answer::Refused(reason) => return Outcome::Refused(reason),
+                Answer::Unavailable(reason) => {
+                    is_unavailable = true;
+                    reasons.push(format!("{}: {reason}", self.addresses[index]));
+                }
                 Answer::Later(reason) => reasons.push(format!("{}: {reason}", self.addresses[index])),
             }
         }
-        Outcome::NotTaken(reasons.join("; "))
+        let reasons = reasons.join("; ");
+        if is_unavailable { Outcome::Unavailable(reasons) } else { Outcome::NotTaken(reasons) }
     }
 
     fn post(&self, index: usize, body: &[u8], id: &str, share: Duration) -> Answer {
@@ -115,12 +124,14 @@ impl Sender {
         }
         let request = request.config().timeout_global(Some(share)).build();
         let answer = request.send(body).and_then(|mut response| {
-            let status = response.status().as_u16();
             let body = response.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_vec()?;
-            Ok((status, body))
+            Ok((response, body))
         });
         match answer {
-            Ok((status, body)) => judge(status, &body, id),
+            Ok((response, body)) => {
+                let content_type = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+                judge(response.status().as_u16(), content_type.unwrap_or_default(), &body, id)
+            }
             Err(error) => Answer::Later(describe(&error, share)),
         }
     }

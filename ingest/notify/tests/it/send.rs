@@ -107,6 +107,38 @@ fn answers_that_another_address_may_mend() {
 }
 
 #[test]
+fn another_servers_refusal_is_not_final() {
+    let spring = r#"{"timestamp":1,"status":400,"error":"Bad Request"}"#;
+    let problem = r#"{"title":"Bad Request","status":400}"#;
+    let other = r#"{"title":"Bad Request","status":404}"#;
+    for (content_type, body) in [
+        ("application/json", spring),
+        ("application/json", problem),
+        ("application/problem+json", "{}"),
+        ("application/problem+json", "[]"),
+        ("application/problem+json", other),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        let stranger = Server::start(move |_| Reply::Http(400, content_type, body.into()));
+        Notify::problem(&stranger.address).spool(dir.path()).run().said(0, "kept in");
+        assert_eq!(spooled(dir.path()).len(), 1, "{content_type} {body}");
+        let ingest = Server::accepting();
+        Notify::problem(&format!("{},{}", stranger.address, ingest.address)).run().silent();
+    }
+}
+
+#[test]
+fn who_may_not_send_keeps_it() {
+    for status in [401, 403] {
+        let dir = tempfile::tempdir().unwrap();
+        let server = Server::start(move |_| problem(status, &json!({ "title": "No" })));
+        let ended = Notify::problem(&server.address).spool(dir.path()).run();
+        ended.said(0, &format!("HTTP status {status}: No (see --token-file)"));
+        assert_eq!(spooled(dir.path()).len(), 1);
+    }
+}
+
+#[test]
 fn a_stale_notification_is_dropped() {
     let server = Server::start(|request| result(422, request, "stale"));
     Notify::problem(&server.address).run().said(0, "dropped because it has expired: service \"h\" \"s\" \"PROBLEM\"");
