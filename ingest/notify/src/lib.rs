@@ -35,7 +35,7 @@ use crate::args::{Command, Delivery, Parsed};
 use crate::flush::Flushed;
 use crate::request::Request;
 use crate::send::{Outcome, Sender};
-use crate::spool::Spool;
+use crate::spool::{Spool, SpoolError};
 
 /// The notification is not safe anywhere.
 const EXIT_NOT_SAFE: u8 = 1;
@@ -130,7 +130,7 @@ fn keep(request: &Request, body: &[u8], spool: Option<&Spool>, reasons: &str, no
         notes.say(&format!("lost, because no --spool is given: {request}"));
         return ExitCode::from(EXIT_NOT_SAFE);
     };
-    match spool.put(&request.id, body, SystemTime::now()) {
+    match put(request, body, spool, notes) {
         Ok(()) => {
             notes.say(&format!("kept in {} for the next call: {request}", spool.dir().display()));
             ExitCode::SUCCESS
@@ -140,6 +140,16 @@ fn keep(request: &Request, body: &[u8], spool: Option<&Spool>, reasons: &str, no
             ExitCode::from(EXIT_NOT_SAFE)
         }
     }
+}
+
+fn put(request: &Request, body: &[u8], spool: &Spool, notes: &Notes) -> Result<(), SpoolError> {
+    let now = SystemTime::now();
+    match spool.put(&request.id, body, now) {
+        Err(SpoolError::Full(_)) => {}
+        done => return done,
+    }
+    flush::make_room(spool, now, notes).map_err(|error| SpoolError::Io(spool.dir().display().to_string(), error))?;
+    spool.put(&request.id, body, now)
 }
 
 fn flush_all(spool: &Spool, delivery: &Delivery, started: Instant, notes: &Notes) -> ExitCode {
