@@ -61,7 +61,7 @@ options! {
         "how long the notification is worth showing, at most 30m; without it the server decides";
     Ingest "ingest" None, "ADDRESS,...", ["BELLWIRE_INGEST"], false,
         "addresses of ingest, tried in turn: http://HOST:PORT, https://HOST or HOST:PORT. Without it http://$OITC_ADDRESS:8083, without that http://127.0.0.1:8083";
-    TokenFile "token-file" None, "FILE", ["BELLWIRE_TOKEN_FILE"], false, "file with the token that ingest asks for";
+    TokenFile "token-file" None, "FILE", ["BELLWIRE_TOKEN_FILE"], false, "file with the token that ingest asks for: the first of the file, which may look like ingest's own";
     CaFile "ca-file" None, "FILE", ["BELLWIRE_CA_FILE"], false,
         "PEM file with the certificates to trust for https, instead of the public ones that are built in";
     Spool "spool" None, "DIR", ["BELLWIRE_SPOOL"], false,

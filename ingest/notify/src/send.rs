@@ -15,8 +15,8 @@ use crate::answer::{ANSWER_BYTES_MAX, Answer, judge};
 use crate::args::Delivery;
 use crate::lookup::Lookup;
 
-/// Longest token, in bytes.
-const TOKEN_BYTES_MAX: u64 = 4096;
+/// Largest file of tokens, in bytes: all that an ingest takes, with names and comments.
+const TOKEN_FILE_BYTES_MAX: u64 = 256 * 1024;
 /// Largest file of certificates, in bytes: twice a whole system's.
 const CA_BYTES_MAX: u64 = 1024 * 1024;
 /// The whole request and answer fit; what is not used is never touched.
@@ -146,16 +146,16 @@ fn describe(error: &Error, share: Duration) -> String {
     }
 }
 
+/// The first token of a file, by the rules of ingest's own: a standalone's command may be given the same file.
 fn read_token(path: &Path) -> Result<String, String> {
     let wrong = |reason: &str| format!("--token-file {}: {reason}", path.display());
-    let bytes = read_bounded(path, TOKEN_BYTES_MAX).map_err(|error| wrong(&error.to_string()))?;
-    let token = bytes.trim_ascii();
-    if token.is_empty() {
-        return Err(wrong("is empty"));
-    }
+    let bytes = read_bounded(path, TOKEN_FILE_BYTES_MAX).map_err(|error| wrong(&error.to_string()))?;
+    let mut lines = bytes.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
+    let line = lines.find(|line| !line.is_empty() && !line.starts_with(b"#")).ok_or_else(|| wrong("holds no token"))?;
+    let token = line.iter().position(|byte| *byte == b':').map_or(line, |colon| line[colon + 1..].trim_ascii());
     match std::str::from_utf8(token) {
-        Ok(token) if token.bytes().all(|b| b.is_ascii_graphic()) => Ok(format!("Bearer {token}")),
-        _ => Err(wrong("must hold one token of visible ASCII characters")),
+        Ok(token) if !token.is_empty() && token.bytes().all(|b| b.is_ascii_graphic()) => Ok(format!("Bearer {token}")),
+        _ => Err(wrong("its first token must consist of visible ASCII characters")),
     }
 }
 
@@ -197,7 +197,10 @@ mod tests {
             read_token(&path)
         };
         assert_eq!(read(b" secret\n"), Ok("Bearer secret".into()));
-        for bad in [&b""[..], b"\n", b"two words", b"line\r\nInjected: 1", b"\xff", &[b'x'; 5000]] {
+        let server = b"# pollers\r\n\n  poller-1: f1rst\r\nplain-token\nInjected: 1\n";
+        assert_eq!(read(server), Ok("Bearer f1rst".into()));
+        assert_eq!(read(b"name:a:b"), Ok("Bearer a:b".into()));
+        for bad in [&b""[..], b"\n", b"# none\n", b"name:", b"two words", b"x\rInjected", b"\xff", &[b'x'; 300_000]] {
             let error = read(bad).unwrap_err();
             assert!(error.starts_with("--token-file /"), "{error}");
             assert!(!error.contains("words") && !error.contains("Injected"), "{error}");

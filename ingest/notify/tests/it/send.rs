@@ -156,6 +156,9 @@ fn the_token_is_sent_and_never_shown() {
     });
     Notify::problem(&server.address).arg("--token-file").arg(&token).run().silent();
     Notify::problem(&server.address).env("BELLWIRE_TOKEN_FILE", token.to_str().unwrap()).run().silent();
+    // The file that opens a standalone's ingest opens it to its own command.
+    fs::write(&token, "# who\n\npoller: s3cret\nother: 0ther\n").unwrap();
+    Notify::problem(&server.address).arg("--token-file").arg(&token).run().silent();
     fs::write(&token, "wr0ng").unwrap();
     let ended = Notify::problem(&server.address).arg("--token-file").arg(&token).run();
     ended.said(1, "401");
