@@ -108,4 +108,16 @@ mod tests {
             assert_eq!(option.env.first(), Some(&name.as_str()));
         }
     }
+
+    /// A node that shares its environment with the engine's commands must not take their variables for misspelt
+    /// settings of its own.
+    #[test]
+    fn nodes_know_every_variable() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../common/src/settings/sources.rs");
+        let source = std::fs::read_to_string(path).unwrap();
+        let list = source.split_once("const FOREIGN: &[&str] = &[").unwrap().1.split_once("];").unwrap().0;
+        let ours = OPTIONS.iter().flat_map(|option| option.env).filter(|name| name.starts_with("BELLWIRE_"));
+        let missing: Vec<_> = ours.filter(|name| !list.contains(&format!("{name:?}"))).collect();
+        assert!(missing.is_empty(), "not in FOREIGN of common/src/settings/sources.rs: {missing:?}");
+    }
 }
