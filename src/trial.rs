@@ -108,6 +108,7 @@ impl Invitation<'_> {
         }
         let mut header = String::new();
         if let Some(file) = &self.settings.tokens_file {
+            // The command takes the first token of ingest's own file.
             let file = quote(&file.display().to_string());
             let _ = write!(flags, " --token-file {file}");
             header.push_str(" -H 'Authorization: Bearer TOKEN'");
@@ -158,6 +159,14 @@ fn quote(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+    use std::ffi::OsString;
+    use std::net::TcpListener;
+    use std::sync::mpsc::channel;
+
+    use bellwire_common::settings::{Role, Sources, add_flags, standalone};
+    use bellwire_ingest::Tokens;
+
     use super::*;
 
     #[test]
@@ -182,6 +191,45 @@ mod tests {
         let error = format!("{:#}", Key::of(Some(root.path())).unwrap_err());
         assert!(error.contains("remove it") && error.contains("shared-key-file"), "{error}");
         assert_eq!(fs::read_to_string(root.path().join(FILE)).unwrap(), "precious");
+    }
+
+    /// The head of the one request that `bellwire notify` makes with these words.
+    fn request_of(address: SocketAddr, listener: TcpListener, words: &[&str]) -> String {
+        let (sender, heads) = channel();
+        std::thread::spawn(move || {
+            let (mut stream, mut head) = (listener.accept().unwrap().0, Vec::new());
+            while !head.ends_with(b"\r\n\r\n") {
+                let mut byte = [0];
+                stream.read_exact(&mut byte).unwrap();
+                head.extend(byte);
+            }
+            sender.send(String::from_utf8(head).unwrap()).unwrap();
+        });
+        let address = address.to_string();
+        let args = ["--ingest", &address, "--hostuuid", "h", "--user-id", "1"].into_iter().chain(words.iter().copied());
+        bellwire_notify::run("bellwire notify", args.map(OsString::from), &|_| None);
+        heads.try_recv().expect("it sends nothing")
+    }
+
+    #[test]
+    fn the_tokens_file_that_it_names_opens_ingest_to_the_command() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("tokens");
+        fs::write(&path, "# pollers\n\npoller-1: 0123456789abcdef\npoller-2: fedcba9876543210\n").unwrap();
+        let file = path.to_str().unwrap();
+        let command = add_flags(clap::Command::new("bellwire"), Role::Standalone);
+        let flags = command.get_matches_from(["bellwire", "--log", "memory:", "--ingest-tokens-file", file]);
+        let read = |path: &Path| fs::read_to_string(path);
+        let settings = standalone(&Sources { flags: &flags, env: &BTreeMap::new(), read: &read }).unwrap().settings;
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let ingest = listener.local_addr().unwrap();
+        let key = Key::of(None).unwrap();
+        let text = Invitation { program: "bellwire", settings: &settings, page: ingest, ingest, key: &key }.text();
+        let flag = format!("bellwire notify --ingest http://{ingest} --token-file {file} --type service");
+        assert!(text.contains(&flag), "{text}");
+        let head = request_of(ingest, listener, &["--token-file", file]);
+        let token = head.lines().find_map(|line| line.strip_prefix("authorization: Bearer ")).unwrap();
+        assert!(Tokens::load(&path).unwrap().contain(token.as_bytes()), "{head}");
     }
 
     #[test]

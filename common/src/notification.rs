@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 mod check;
 pub mod draft;
 pub mod limits;
+pub mod surrogates;
 mod wording;
 
 pub use check::{Checked, FieldError, MESSAGE_TITLE, check};

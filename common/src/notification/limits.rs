@@ -189,14 +189,41 @@ mod tests {
         assert!(is_path("/img/x.png") && !is_path("https://h/x.png"));
     }
 
+    /// Texts of what has a meaning here, and of what has none.
+    fn any_text() -> impl Strategy<Value = String> {
+        let piece = prop_oneof![
+            "\\\\{1,3}n?",
+            prop::sample::select(vec![
+                "\\n", "\n", "\r\n", "\r", "\t", "\0", "\u{7f}", "\u{85}", "\u{a0}", " ", "n", "é", "…"
+            ])
+            .prop_map(str::to_owned),
+            "[a-z]{1,6}",
+            any::<char>().prop_map(String::from),
+        ];
+        proptest::collection::vec(piece, 0..16).prop_map(|pieces| pieces.concat())
+    }
+
+    /// The same by other means, and not cut.
+    fn whole(text: &str, lines: Lines) -> String {
+        let text = text.trim().replace("\r\n", "\n").replace('\r', "\n").replace("\\n", "\n").replace('\t', " ");
+        let text = if lines == Lines::One { text.replace('\n', " ") } else { text };
+        text.chars().filter(|c| *c == '\n' || !c.is_control()).collect::<String>().trim_start().to_owned()
+    }
+
     proptest! {
         #[test]
-        fn what_is_shown_is_clean_and_short(text in any::<String>(), max in 3usize..64) {
+        fn what_is_shown_is_clean_and_short(text in any_text(), max in 3usize..64) {
             for lines in [Lines::One, Lines::Many] {
                 let out = shown(&text, max, lines);
                 prop_assert!(out.len() <= max);
                 prop_assert!(!out.chars().any(|c| c.is_control() && (c != '\n' || lines == Lines::One)));
-                prop_assert!(!out.contains("\\n") || text.contains("\\\\n") || text.chars().any(char::is_control));
+                prop_assert_eq!(out.trim(), &out);
+                let whole = whole(&text, lines);
+                if whole.len() <= max {
+                    prop_assert_eq!(out, whole.trim());
+                } else {
+                    prop_assert!(out.strip_suffix(ELLIPSIS).is_some_and(|start| whole.starts_with(start)), "{}", out);
+                }
             }
         }
     }

@@ -17,15 +17,29 @@ pub const CONFIG_ENV: &str = "BELLWIRE_CONFIG";
 const CONFIG: &str = "config";
 const PREFIX: &str = "BELLWIRE_";
 
-/// What other parts of Bellwire read from the environment: the notify command, the build, the tests.
+/// What other parts of Bellwire read from the environment: the notify command (whose tests look for each of its
+/// variables here), the build, the tests.
 const FOREIGN: &[&str] = &[
+    "BELLWIRE_TYPE",
+    "BELLWIRE_NOTIFICATIONTYPE",
+    "BELLWIRE_HOSTUUID",
+    "BELLWIRE_SERVICEUUID",
+    "BELLWIRE_STATE",
+    "BELLWIRE_OUTPUT",
+    "BELLWIRE_ACKAUTHOR",
+    "BELLWIRE_ACKCOMMENT",
+    "BELLWIRE_USER_ID",
+    "BELLWIRE_HOST_NAME",
+    "BELLWIRE_SERVICE_NAME",
+    "BELLWIRE_TITLE",
+    "BELLWIRE_BODY",
+    "BELLWIRE_URL",
+    "BELLWIRE_TTL",
     "BELLWIRE_INGEST",
     "BELLWIRE_TOKEN_FILE",
     "BELLWIRE_CA_FILE",
     "BELLWIRE_SPOOL",
     "BELLWIRE_DEADLINE",
-    "BELLWIRE_HOST_NAME",
-    "BELLWIRE_SERVICE_NAME",
     "BELLWIRE_REVISION",
 ];
 const FOREIGN_PREFIXES: &[&str] = &["BELLWIRE_TEST_", "BELLWIRE_FUZZ_"];

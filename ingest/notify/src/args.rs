@@ -46,11 +46,11 @@ pub(crate) struct Delivery {
     pub(crate) deadline: Duration,
 }
 
-/// A command, and the words before or between the options that belong to none.
+/// A command, and what to say of the arguments that were not taken as they stand.
 #[derive(Debug)]
 pub(crate) struct Parsed {
     pub(crate) command: Command,
-    pub(crate) ignored: Vec<String>,
+    pub(crate) remarks: Vec<String>,
 }
 
 /// Wrong usage.
@@ -64,8 +64,6 @@ pub(crate) enum UsageError {
     Switch(&'static str),
     #[error("--{0} is missing ({1})")]
     Missing(&'static str, &'static str),
-    #[error("--state must be a whole number, not {0:?}")]
-    State(String),
     #[error("--user-id must be 1 to {USER_BYTES_MAX} visible ASCII characters and not negative, not {0:?}")]
     User(String),
     #[error("--{0} must be a time such as 10, 10s, 500ms or 1m, above 0 and at most {1:?}, not {2:?}")]
@@ -86,7 +84,7 @@ pub(crate) fn parse(
     args.next_if(|first| first == "send_push_notification");
     let flush = args.next_if(|first| first == "flush").is_some();
     let mut given = Given { values: vec![None; OPTIONS.len()], env };
-    let ignored = given.read(args)?;
+    let mut remarks = given.read(args)?.iter().map(|word| ignored(word)).collect::<Vec<_>>();
     let command = if given.has(Key::Help) {
         Command::Help
     } else if given.has(Key::Version) {
@@ -97,11 +95,11 @@ pub(crate) fn parse(
         Command::Flush(spool, delivery)
     } else {
         match given.user()? {
-            Some(user) => Command::Send(Box::new(given.request(user)?), given.delivery()?),
+            Some(user) => Command::Send(Box::new(given.request(user, &mut remarks)?), given.delivery()?),
             None => Command::Nobody,
         }
     };
-    Ok(Parsed { command, ignored })
+    Ok(Parsed { command, remarks })
 }
 
 struct Given<'a> {
@@ -119,9 +117,15 @@ impl Given<'_> {
                 ignored.extend(args.map(|word| lossy(&word)));
                 break;
             }
-            let Some((option, inline)) = as_option(&arg)? else {
-                ignored.push(lossy(&arg));
-                continue;
+            let (option, inline) = match as_option(&arg) {
+                // Behind a word that belongs to nothing, what is unknown and what is a switch belongs to nothing, too: an
+                // alarm must not be lost to `DISK CRITICAL -free 5%` without quotes, nor to a `-h` in it.
+                Ok(Some((option, inline))) if ignored.is_empty() || !option.value.is_empty() => (option, inline),
+                Err(error) if ignored.is_empty() => return Err(error),
+                _ => {
+                    ignored.push(lossy(&arg));
+                    continue;
+                }
             };
             let value = match inline {
                 Some(_) if option.value.is_empty() => return Err(UsageError::Switch(option.name)),
@@ -208,15 +212,19 @@ impl Given<'_> {
         }
     }
 
-    fn state(&self) -> Result<i64, UsageError> {
+    /// What is no number is 0, as for the PHP command: a wrong state is better than no alarm.
+    fn state(&self, remarks: &mut Vec<String>) -> i64 {
         let text = self.text(Key::State);
         match text.trim() {
-            "" => Ok(0),
-            number => number.parse().map_err(|_| UsageError::State(text.clone())),
+            "" => 0,
+            number => number.parse().unwrap_or_else(|_| {
+                remarks.push(format!("--state must be a whole number, not {text:?}; taken as 0"));
+                0
+            }),
         }
     }
 
-    fn request(&self, user: String) -> Result<Request, UsageError> {
+    fn request(&self, user: String, remarks: &mut Vec<String>) -> Result<Request, UsageError> {
         let kind = self.kind();
         let is_message = kind == "message";
         let title = if is_message { self.needed(Key::Title, "the first line of the message")? } else { String::new() };
@@ -241,7 +249,7 @@ impl Given<'_> {
             ttl: self.time(Key::Ttl, TTL_MAX)?.map(|ttl| ttl.as_secs().max(1)),
             kind: kind.to_owned(),
             notification_type: engine_text(Key::NotificationType, TYPE_BYTES_MAX),
-            state: if is_message { 0 } else { self.state()? },
+            state: if is_message { 0 } else { self.state(remarks) },
             host,
             service,
             output: engine_text(Key::Output, TEXT_BYTES_MAX),
@@ -278,6 +286,10 @@ impl Given<'_> {
         }
         Ok(vec![Address::try_new(ADDRESS_DEFAULT)?])
     }
+}
+
+fn ignored(word: &str) -> String {
+    format!("ignored the argument {word:?}, which belongs to no option (is a value not quoted?)")
 }
 
 /// The option that an argument spells, with the value after `=`; none if it is a plain word.

@@ -1,5 +1,6 @@
 //! Delivers what a spool holds, the oldest first.
 
+use std::collections::HashSet;
 use std::io;
 use std::time::SystemTime;
 
@@ -10,6 +11,8 @@ use crate::spool::{ASIDE_FILES_MAX, Locked, Spool};
 
 /// Largest spool file that is read, in bytes: every text of a request, each byte escaped.
 const FILE_BYTES_MAX: u64 = 64 * TEXT_BYTES_MAX as u64;
+/// So many users in a row without a log are no longer one shard's outage: the rest waits for the next call.
+const UNAVAILABLE_IN_A_ROW_MAX: usize = 4;
 
 /// How a delivery of the spool ended.
 #[derive(Debug, PartialEq, Eq)]
@@ -18,7 +21,7 @@ pub(crate) enum Flushed {
     Done,
     /// Another process is at it.
     Elsewhere,
-    /// So many are left: no ingest takes them, or time or limit is used up.
+    /// So many are left: no ingest takes them, time or limit is used up, or they could not be removed.
     Left(usize),
     /// The directory cannot be read.
     Failed,
@@ -35,6 +38,18 @@ pub(crate) fn flush(spool: &Spool, sender: &mut Sender, limit: usize, notes: &No
     }
 }
 
+/// Removes from a full spool what is too old for any ingest, and names it; leaves that to the process that delivers, if
+/// there is one.
+pub(crate) fn make_room(spool: &Spool, now: SystemTime, notes: &Notes) -> io::Result<()> {
+    let Some(locked) = spool.lock()? else { return Ok(()) };
+    let files = Files { locked: &locked, notes };
+    for name in locked.outdated(now)? {
+        let what = files.read(&name).map_or(name.clone(), |(request, _)| request.to_string());
+        files.drop_expired(&name, &what);
+    }
+    Ok(())
+}
+
 fn try_flush(spool: &Spool, sender: &mut Sender, limit: usize, notes: &Notes) -> io::Result<Flushed> {
     if spool.is_empty()? {
         return Ok(Flushed::Done);
@@ -42,51 +57,119 @@ fn try_flush(spool: &Spool, sender: &mut Sender, limit: usize, notes: &Notes) ->
     let Some(locked) = spool.lock()? else { return Ok(Flushed::Elsewhere) };
     let now = SystemTime::now();
     let listing = locked.list(now)?;
-    let mut flush = Flush { locked, sender, notes, now, aside: listing.aside };
-    let count = listing.names.len();
+    listing.troubles.iter().for_each(|trouble| notes.say(trouble));
+    let files = Files { locked: &locked, notes };
+    let mut flush =
+        Flush { files, sender, now, aside: listing.aside, tried: 0, in_a_row: 0, without_log: HashSet::new() };
+    let mut left = 0;
     for (done, name) in listing.names.iter().enumerate() {
-        if done == limit || !flush.sender.has_time() || !flush.one(name) {
-            return Ok(Flushed::Left(count - done));
+        if flush.tried == limit || !flush.sender.has_time() {
+            return Ok(Flushed::Left(left + listing.names.len() - done));
+        }
+        match flush.one(name) {
+            Step::Gone => {}
+            Step::Left => left += 1,
+            Step::Stop => return Ok(Flushed::Left(left + listing.names.len() - done)),
         }
     }
-    Ok(Flushed::Done)
+    Ok(if left == 0 { Flushed::Done } else { Flushed::Left(left) })
+}
+
+/// What became of one file.
+enum Step {
+    /// It is in the spool no more.
+    Gone,
+    /// It is still there; the others have their turn.
+    Left,
+    /// It is still there, and so the others would be.
+    Stop,
 }
 
 struct Flush<'a> {
-    locked: Locked<'a>,
+    files: Files<'a>,
     sender: &'a mut Sender,
-    notes: &'a Notes,
     now: SystemTime,
     /// How many files stand aside.
     aside: usize,
+    /// How many were offered to ingest.
+    tried: usize,
+    /// How many users in a row had no log.
+    in_a_row: usize,
+    /// Users whose shard takes nothing now. Their other notifications wait too: for their order, and because each
+    /// attempt may cost ingest's whole patience with the log.
+    without_log: HashSet<String>,
 }
 
 impl Flush<'_> {
-    /// Deals with one file; false when no ingest takes anything now.
-    fn one(&mut self, name: &str) -> bool {
-        let (request, body) = match self.read(name) {
+    fn one(&mut self, name: &str) -> Step {
+        let (request, body) = match self.files.read(name) {
             Ok(read) => read,
-            Err(reason) => {
-                self.set_aside(name, &reason);
-                return true;
-            }
+            Err(reason) => return self.set_aside(name, &reason),
         };
         if request.has_expired(self.now) {
-            self.drop_expired(name, &request);
-            return true;
+            return self.files.drop_expired(name, &request.to_string());
         }
-        match self.sender.send(&body, &request.id) {
-            Outcome::Safe => self.remove(name),
-            Outcome::Stale => self.drop_expired(name, &request),
+        if self.without_log.contains(&request.user) {
+            return Step::Left;
+        }
+        self.tried += 1;
+        let outcome = self.sender.send(&body, &request.id);
+        if !matches!(outcome, Outcome::Unavailable(_)) {
+            self.in_a_row = 0;
+        }
+        match outcome {
+            Outcome::Safe => self.files.remove(name),
+            Outcome::Stale => self.files.drop_expired(name, &request.to_string()),
             Outcome::Refused(reason) => self.set_aside(name, &format!("refused: {reason}: {request}")),
-            Outcome::NotTaken(reasons) => {
-                self.notes.say(&format!("the spool is not delivered further: {reasons}"));
-                return false;
-            }
+            Outcome::Unavailable(reasons) => self.keep(request, &reasons),
+            Outcome::NotTaken(reasons) => self.stop(&reasons),
         }
-        true
     }
 
+    fn keep(&mut self, request: Request, reasons: &str) -> Step {
+        self.in_a_row += 1;
+        if self.in_a_row == UNAVAILABLE_IN_A_ROW_MAX {
+            return self.stop(reasons);
+        }
+        self.files.notes.say(&format!("kept, and what else is for this user: {reasons}: {request}"));
+        self.without_log.insert(request.user);
+        Step::Left
+    }
+
+    fn stop(&self, reasons: &str) -> Step {
+        self.files.notes.say(&format!("the spool is not delivered further: {reasons}"));
+        Step::Stop
+    }
+
+    fn set_aside(&mut self, name: &str, reason: &str) -> Step {
+        let Files { locked, notes } = self.files;
+        let path = locked.path(name);
+        if self.aside >= ASIDE_FILES_MAX {
+            notes.say(&format!("removed, {ASIDE_FILES_MAX} files stand aside already: {}: {reason}", path.display()));
+            return self.files.remove(name);
+        }
+        match locked.set_aside(name) {
+            Ok(()) => {
+                self.aside += 1;
+                notes.say(&format!("set aside: {}: {reason}", path.display()));
+                Step::Gone
+            }
+            Err(error) => {
+                notes.say(&format!("{} cannot be set aside: {error}: {reason}", path.display()));
+                Step::Left
+            }
+        }
+    }
+}
+
+/// The files of a spool that this process has for itself.
+#[derive(Clone, Copy)]
+struct Files<'a> {
+    locked: &'a Locked<'a>,
+    notes: &'a Notes,
+}
+
+impl Files<'_> {
     fn read(&self, name: &str) -> Result<(Request, Vec<u8>), String> {
         let path = self.locked.path(name);
         // Opening a pipe would wait for ever.
@@ -99,30 +182,18 @@ impl Flush<'_> {
         Ok((request, body))
     }
 
-    fn drop_expired(&self, name: &str, request: &Request) {
-        self.notes.say(&format!("dropped because it has expired: {request}"));
-        self.remove(name);
+    fn drop_expired(&self, name: &str, what: &str) -> Step {
+        self.notes.say(&format!("dropped because it has expired: {what}"));
+        self.remove(name)
     }
 
-    fn remove(&self, name: &str) {
-        if let Err(error) = self.locked.remove(name) {
-            self.notes.say(&format!("{} cannot be removed: {error}", self.locked.path(name).display()));
-        }
-    }
-
-    fn set_aside(&mut self, name: &str, reason: &str) {
-        let path = self.locked.path(name);
-        if self.aside >= ASIDE_FILES_MAX {
-            self.notes
-                .say(&format!("removed, {ASIDE_FILES_MAX} files stand aside already: {}: {reason}", path.display()));
-            return self.remove(name);
-        }
-        match self.locked.set_aside(name) {
-            Ok(()) => {
-                self.aside += 1;
-                self.notes.say(&format!("set aside: {}: {reason}", path.display()));
+    fn remove(&self, name: &str) -> Step {
+        match self.locked.remove(name) {
+            Ok(()) => Step::Gone,
+            Err(error) => {
+                self.notes.say(&format!("{} cannot be removed: {error}", self.locked.path(name).display()));
+                Step::Left
             }
-            Err(error) => self.notes.say(&format!("{} cannot be set aside: {error}: {reason}", path.display())),
         }
     }
 }

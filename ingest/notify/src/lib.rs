@@ -2,13 +2,15 @@
 //!
 //! It takes every spelling of openITCOCKPIT's own commands, hands the notification to the first ingest that
 //! confirms it, keeps it in a spool when none does, and is silent when all is well. No async runtime, no
-//! thread, no configuration file: the engine starts it for each notification, so its start is its cost.
+//! thread (but to look up a name), no configuration file: the engine starts it for each notification, so its
+//! start is its cost.
 //!
 //! - [`options`] the table of options, from which help and documentation are made
 //! - [`args`] arguments and environment in, a checked [`args::Command`] out; pure
 //! - [`address`] the spellings of an ingest's address; pure
 //! - [`request`] the notification as ingest takes it; pure
 //! - [`answer`] what an HTTP answer means; pure
+//! - [`lookup`] from a host's name to its addresses
 //! - [`mod@send`] the addresses in turn, under one deadline
 //! - [`spool`] the directory of those that no ingest took, and [`flush`] their delivery
 
@@ -17,6 +19,7 @@ mod answer;
 mod args;
 mod flush;
 mod help;
+mod lookup;
 mod options;
 mod request;
 mod send;
@@ -32,7 +35,7 @@ use crate::args::{Command, Delivery, Parsed};
 use crate::flush::Flushed;
 use crate::request::Request;
 use crate::send::{Outcome, Sender};
-use crate::spool::Spool;
+use crate::spool::{Spool, SpoolError};
 
 /// The notification is not safe anywhere.
 const EXIT_NOT_SAFE: u8 = 1;
@@ -52,16 +55,14 @@ const FLUSH_PER_CALL_MAX: usize = 100;
 pub fn run(program: &str, args: impl Iterator<Item = OsString>, env: &dyn Fn(&str) -> Option<OsString>) -> ExitCode {
     let started = Instant::now();
     let notes = Notes { program: Path::new(program).file_name().map_or("bellwire-notify".into(), os_text) };
-    let Parsed { command, ignored } = match args::parse(args, env) {
+    let Parsed { command, remarks } = match args::parse(args, env) {
         Ok(parsed) => parsed,
         Err(error) => {
             notes.say(&format!("{error}; see {} --help", notes.program));
             return ExitCode::from(EXIT_USAGE);
         }
     };
-    for word in ignored {
-        notes.say(&format!("ignored the argument {word:?}, which belongs to no option (is a value not quoted?)"));
-    }
+    remarks.iter().for_each(|remark| notes.say(remark));
     match command {
         Command::Help => print(&help::text(&notes.program)),
         Command::Version => print(concat!("bellwire-notify ", env!("CARGO_PKG_VERSION"), "\n")),
@@ -113,7 +114,9 @@ fn send(request: &Request, delivery: &Delivery, started: Instant, notes: &Notes)
             notes.say(&format!("refused: {reason}: {request}"));
             return ExitCode::from(EXIT_NOT_SAFE);
         }
-        Outcome::NotTaken(reasons) => return keep(request, &body, spool.as_ref(), &reasons, notes),
+        Outcome::Unavailable(reasons) | Outcome::NotTaken(reasons) => {
+            return keep(request, &body, spool.as_ref(), &reasons, notes);
+        }
     }
     if let Some(spool) = spool {
         flush::flush(&spool, &mut sender, FLUSH_PER_CALL_MAX, notes);
@@ -127,7 +130,7 @@ fn keep(request: &Request, body: &[u8], spool: Option<&Spool>, reasons: &str, no
         notes.say(&format!("lost, because no --spool is given: {request}"));
         return ExitCode::from(EXIT_NOT_SAFE);
     };
-    match spool.put(&request.id, body, SystemTime::now()) {
+    match put(request, body, spool, notes) {
         Ok(()) => {
             notes.say(&format!("kept in {} for the next call: {request}", spool.dir().display()));
             ExitCode::SUCCESS
@@ -137,6 +140,16 @@ fn keep(request: &Request, body: &[u8], spool: Option<&Spool>, reasons: &str, no
             ExitCode::from(EXIT_NOT_SAFE)
         }
     }
+}
+
+fn put(request: &Request, body: &[u8], spool: &Spool, notes: &Notes) -> Result<(), SpoolError> {
+    let now = SystemTime::now();
+    match spool.put(&request.id, body, now) {
+        Err(SpoolError::Full(_)) => {}
+        done => return done,
+    }
+    flush::make_room(spool, now, notes).map_err(|error| SpoolError::Io(spool.dir().display().to_string(), error))?;
+    spool.put(&request.id, body, now)
 }
 
 fn flush_all(spool: &Spool, delivery: &Delivery, started: Instant, notes: &Notes) -> ExitCode {

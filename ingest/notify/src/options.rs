@@ -43,7 +43,7 @@ options! {
     ServiceUuid "serviceuuid" None, "NAME", ["BELLWIRE_SERVICEUUID"], true,
         "the engine's name of the service (in openITCOCKPIT its UUID); needed for services";
     State "state" None, "NUMBER", ["BELLWIRE_STATE"], true,
-        "the engine's state number of the host or service; empty is 0";
+        "the engine's state number of the host or service; 0 if empty or no number";
     Output "output" None, "TEXT", ["BELLWIRE_OUTPUT"], true, "the plugin's output";
     AckAuthor "ackauthor" None, "TEXT", ["BELLWIRE_ACKAUTHOR", "NAGIOS_NOTIFICATIONAUTHOR"], true,
         "who acknowledged; safer as environment variable than on a command line that a shell sees";
@@ -61,7 +61,7 @@ options! {
         "how long the notification is worth showing, at most 30m; without it the server decides";
     Ingest "ingest" None, "ADDRESS,...", ["BELLWIRE_INGEST"], false,
         "addresses of ingest, tried in turn: http://HOST:PORT, https://HOST or HOST:PORT. Without it http://$OITC_ADDRESS:8083, without that http://127.0.0.1:8083";
-    TokenFile "token-file" None, "FILE", ["BELLWIRE_TOKEN_FILE"], false, "file with the token that ingest asks for";
+    TokenFile "token-file" None, "FILE", ["BELLWIRE_TOKEN_FILE"], false, "file with the token that ingest asks for: the first of the file, which may look like ingest's own";
     CaFile "ca-file" None, "FILE", ["BELLWIRE_CA_FILE"], false,
         "PEM file with the certificates to trust for https, instead of the public ones that are built in";
     Spool "spool" None, "DIR", ["BELLWIRE_SPOOL"], false,
@@ -107,5 +107,17 @@ mod tests {
             let name = format!("BELLWIRE_{}", option.name.to_uppercase().replace('-', "_"));
             assert_eq!(option.env.first(), Some(&name.as_str()));
         }
+    }
+
+    /// A node that shares its environment with the engine's commands must not take their variables for misspelt
+    /// settings of its own.
+    #[test]
+    fn nodes_know_every_variable() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../common/src/settings/sources.rs");
+        let source = std::fs::read_to_string(path).unwrap();
+        let list = source.split_once("const FOREIGN: &[&str] = &[").unwrap().1.split_once("];").unwrap().0;
+        let ours = OPTIONS.iter().flat_map(|option| option.env).filter(|name| name.starts_with("BELLWIRE_"));
+        let missing: Vec<_> = ours.filter(|name| !list.contains(&format!("{name:?}"))).collect();
+        assert!(missing.is_empty(), "not in FOREIGN of common/src/settings/sources.rs: {missing:?}");
     }
 }

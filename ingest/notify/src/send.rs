@@ -2,22 +2,21 @@
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use ureq::http::Uri;
+use ureq::http::header::CONTENT_TYPE;
 use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
-use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
-use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
+use ureq::unversioned::transport::DefaultConnector;
 use ureq::{Agent, Error};
 
 use crate::address::Address;
 use crate::answer::{ANSWER_BYTES_MAX, Answer, judge};
 use crate::args::Delivery;
+use crate::lookup::Lookup;
 
-/// Longest token, in bytes.
-const TOKEN_BYTES_MAX: u64 = 4096;
+/// Largest file of tokens, in bytes: all that an ingest takes, with names and comments.
+const TOKEN_FILE_BYTES_MAX: u64 = 256 * 1024;
 /// Largest file of certificates, in bytes: twice a whole system's.
 const CA_BYTES_MAX: u64 = 1024 * 1024;
 /// The whole request and answer fit; what is not used is never touched.
@@ -32,6 +31,8 @@ pub(crate) enum Outcome {
     Stale,
     /// Ingest will never take it; says why.
     Refused(String),
+    /// An ingest is there, but has no log for this user now; says why for each address.
+    Unavailable(String),
     /// No ingest took it within the deadline; says why for each address.
     NotTaken(String),
 }
@@ -68,7 +69,7 @@ impl Sender {
             config = config.tls_config(TlsConfig::builder().root_certs(read_certificates(path)?).build());
         }
         Ok(Self {
-            agent: Agent::with_parts(config.build(), DefaultConnector::default(), NumbersFirst::default()),
+            agent: Agent::with_parts(config.build(), DefaultConnector::default(), Lookup),
             addresses: delivery.addresses.clone(),
             first: 0,
             authorization,
@@ -86,6 +87,7 @@ impl Sender {
     pub(crate) fn send(&mut self, body: &[u8], id: &str) -> Outcome {
         let count = self.addresses.len();
         let mut reasons = Vec::with_capacity(count);
+        let mut is_unavailable = false;
         for turn in 0..count {
             let index = (self.first + turn) % count;
             let left = self.deadline.saturating_duration_since(Instant::now());
@@ -104,10 +106,15 @@ impl Sender {
                     return Outcome::Stale;
                 }
                 Answer::Refused(reason) => return Outcome::Refused(reason),
+                Answer::Unavailable(reason) => {
+                    is_unavailable = true;
+                    reasons.push(format!("{}: {reason}", self.addresses[index]));
+                }
                 Answer::Later(reason) => reasons.push(format!("{}: {reason}", self.addresses[index])),
             }
         }
-        Outcome::NotTaken(reasons.join("; "))
+        let reasons = reasons.join("; ");
+        if is_unavailable { Outcome::Unavailable(reasons) } else { Outcome::NotTaken(reasons) }
     }
 
     fn post(&self, index: usize, body: &[u8], id: &str, share: Duration) -> Answer {
@@ -117,12 +124,14 @@ impl Sender {
         }
         let request = request.config().timeout_global(Some(share)).build();
         let answer = request.send(body).and_then(|mut response| {
-            let status = response.status().as_u16();
             let body = response.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_vec()?;
-            Ok((status, body))
+            Ok((response, body))
         });
         match answer {
-            Ok((status, body)) => judge(status, &body, id),
+            Ok((response, body)) => {
+                let content_type = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+                judge(response.status().as_u16(), content_type.unwrap_or_default(), &body, id)
+            }
             Err(error) => Answer::Later(describe(&error, share)),
         }
     }
@@ -137,16 +146,16 @@ fn describe(error: &Error, share: Duration) -> String {
     }
 }
 
+/// The first token of a file, by the rules of ingest's own: a standalone's command may be given the same file.
 fn read_token(path: &Path) -> Result<String, String> {
     let wrong = |reason: &str| format!("--token-file {}: {reason}", path.display());
-    let bytes = read_bounded(path, TOKEN_BYTES_MAX).map_err(|error| wrong(&error.to_string()))?;
-    let token = bytes.trim_ascii();
-    if token.is_empty() {
-        return Err(wrong("is empty"));
-    }
+    let bytes = read_bounded(path, TOKEN_FILE_BYTES_MAX).map_err(|error| wrong(&error.to_string()))?;
+    let mut lines = bytes.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
+    let line = lines.find(|line| !line.is_empty() && !line.starts_with(b"#")).ok_or_else(|| wrong("holds no token"))?;
+    let token = line.iter().position(|byte| *byte == b':').map_or(line, |colon| line[colon + 1..].trim_ascii());
     match std::str::from_utf8(token) {
-        Ok(token) if token.bytes().all(|b| b.is_ascii_graphic()) => Ok(format!("Bearer {token}")),
-        _ => Err(wrong("must hold one token of visible ASCII characters")),
+        Ok(token) if !token.is_empty() && token.bytes().all(|b| b.is_ascii_graphic()) => Ok(format!("Bearer {token}")),
+        _ => Err(wrong("its first token must consist of visible ASCII characters")),
     }
 }
 
@@ -175,49 +184,9 @@ pub(crate) fn read_bounded(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Resolves numbers and `localhost` itself: looking up a name within a deadline costs a thread.
-#[derive(Debug, Default)]
-struct NumbersFirst(DefaultResolver);
-
-impl Resolver for NumbersFirst {
-    fn resolve(
-        &self,
-        uri: &Uri,
-        config: &ureq::config::Config,
-        timeout: NextTimeout,
-    ) -> Result<ResolvedSocketAddrs, Error> {
-        let ips = own_answer(uri.host().unwrap_or_default());
-        if ips.is_empty() {
-            return self.0.resolve(uri, config, timeout);
-        }
-        let port = uri.port_u16().unwrap_or(if uri.scheme_str() == Some("https") { 443 } else { 80 });
-        let mut addresses = self.empty();
-        for ip in ips {
-            addresses.push(SocketAddr::new(ip, port));
-        }
-        Ok(addresses)
-    }
-}
-
-fn own_answer(host: &str) -> Vec<IpAddr> {
-    if host.eq_ignore_ascii_case("localhost") {
-        return vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
-    }
-    let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
-    bare.parse().into_iter().collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn numbers_and_localhost_need_no_lookup() {
-        assert_eq!(own_answer("127.0.0.2"), [IpAddr::from([127, 0, 0, 2])]);
-        assert_eq!(own_answer("[::1]"), [IpAddr::from(Ipv6Addr::LOCALHOST)]);
-        assert_eq!(own_answer("LocalHost").len(), 2);
-        assert!(own_answer("monitor.example").is_empty());
-    }
 
     #[test]
     fn tokens_are_checked_before_they_become_a_header() {
@@ -228,7 +197,10 @@ mod tests {
             read_token(&path)
         };
         assert_eq!(read(b" secret\n"), Ok("Bearer secret".into()));
-        for bad in [&b""[..], b"\n", b"two words", b"line\r\nInjected: 1", b"\xff", &[b'x'; 5000]] {
+        let server = b"# pollers\r\n\n  poller-1: f1rst\r\nplain-token\nInjected: 1\n";
+        assert_eq!(read(server), Ok("Bearer f1rst".into()));
+        assert_eq!(read(b"name:a:b"), Ok("Bearer a:b".into()));
+        for bad in [&b""[..], b"\n", b"# none\n", b"name:", b"two words", b"x\rInjected", b"\xff", &[b'x'; 300_000]] {
             let error = read(bad).unwrap_err();
             assert!(error.starts_with("--token-file /"), "{error}");
             assert!(!error.contains("words") && !error.contains("Injected"), "{error}");

@@ -4,8 +4,10 @@
 //! <milliseconds since 1970, 13 digits>-<id>.json    a notification; the names sort by age
 //! .new-<id>                                         being written, never read
 //! <name>.bad                                        set aside: unreadable, or refused by ingest
-//! .lock                                             locked by the process that delivers
 //! ```
+//!
+//! The process that delivers locks the directory itself: a lock file would belong to whoever came first, and shut
+//! out every other user for good.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
@@ -25,7 +27,6 @@ const NEW_AGE_MAX: Duration = Duration::from_secs(3600);
 const NEW_PREFIX: &str = ".new-";
 const ASIDE_SUFFIX: &str = ".bad";
 const SUFFIX: &str = ".json";
-const LOCK_NAME: &str = ".lock";
 
 /// Why a notification could not be kept.
 #[derive(Debug, thiserror::Error)]
@@ -56,8 +57,8 @@ impl Spool {
     /// Keeps a notification. Once this returns it is on the disk and outlives a power cut.
     pub(crate) fn put(&self, id: &str, body: &[u8], now: SystemTime) -> Result<(), SpoolError> {
         let failed = |error| SpoolError::Io(self.dir.display().to_string(), error);
-        self.make_dir().map_err(failed)?;
-        if self.count().map_err(failed)? >= SPOOL_FILES_MAX && self.remove_expired(now).map_err(failed)? == 0 {
+        make_dir(&self.dir, &mut sync_dir).map_err(failed)?;
+        if self.count().map_err(failed)? >= SPOOL_FILES_MAX {
             return Err(SpoolError::Full(self.dir.display().to_string()));
         }
         let new = self.dir.join(format!("{NEW_PREFIX}{id}"));
@@ -74,18 +75,7 @@ impl Spool {
         file.write_all(body)?;
         file.sync_all()?;
         fs::rename(new, self.dir.join(name))?;
-        File::open(&self.dir)?.sync_all()
-    }
-
-    fn make_dir(&self) -> io::Result<()> {
-        if self.dir.is_dir() {
-            return Ok(());
-        }
-        DirBuilder::new().recursive(true).mode(0o700).create(&self.dir)?;
-        match self.dir.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => File::open(parent)?.sync_all(),
-            _ => File::open(".")?.sync_all(),
-        }
+        sync_dir(&self.dir)
     }
 
     fn count(&self) -> io::Result<usize> {
@@ -93,19 +83,6 @@ impl Spool {
             .flatten()
             .filter(|entry| is_notification(&entry.file_name().to_string_lossy()))
             .count())
-    }
-
-    /// Makes room: removes what is too old for any ingest by its name, and says how many that were.
-    fn remove_expired(&self, now: SystemTime) -> io::Result<usize> {
-        let oldest = millis(now).saturating_sub(TTL_MAX.as_millis());
-        let mut removed = 0;
-        for entry in fs::read_dir(&self.dir)?.flatten() {
-            let name = entry.file_name().to_string_lossy().into_owned();
-            if created(&name).is_some_and(|created| created < oldest) && fs::remove_file(entry.path()).is_ok() {
-                removed += 1;
-            }
-        }
-        Ok(removed)
     }
 
     /// Whether there is something to deliver or to tidy; cheap, because most calls find nothing.
@@ -124,10 +101,9 @@ impl Spool {
 
     /// Makes this process the one that delivers; none while another does. Ends with the value, or the process.
     pub(crate) fn lock(&self) -> io::Result<Option<Locked<'_>>> {
-        let path = self.dir.join(LOCK_NAME);
-        let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path)?;
-        match file.try_lock() {
-            Ok(()) => Ok(Some(Locked { spool: self, _lock: file })),
+        let dir = File::open(&self.dir)?;
+        match dir.try_lock() {
+            Ok(()) => Ok(Some(Locked { spool: self, _lock: dir })),
             Err(TryLockError::WouldBlock) => Ok(None),
             Err(TryLockError::Error(error)) => Err(error),
         }
@@ -148,25 +124,44 @@ pub(crate) struct Listing {
     pub(crate) names: Vec<String>,
     /// How many files stand aside.
     pub(crate) aside: usize,
+    /// What went wrong meanwhile; none of it is a reason not to deliver the rest.
+    pub(crate) troubles: Vec<String>,
 }
 
 impl Locked<'_> {
     /// Looks what there is, and removes what killed processes left half written.
     pub(crate) fn list(&self, now: SystemTime) -> io::Result<Listing> {
-        let mut listing = Listing { names: Vec::new(), aside: 0 };
+        let mut listing = Listing { names: Vec::new(), aside: 0, troubles: Vec::new() };
         for entry in fs::read_dir(&self.spool.dir)? {
-            let entry = entry?;
+            let entry = match entry {
+                Ok(entry) => entry,
+                Err(error) => {
+                    listing.troubles.push(format!("{} cannot be read to its end: {error}", self.spool.dir.display()));
+                    continue;
+                }
+            };
             let name = entry.file_name().to_string_lossy().into_owned();
             if name.ends_with(ASIDE_SUFFIX) {
                 listing.aside += 1;
             } else if is_notification(&name) && listing.names.len() < SPOOL_FILES_MAX {
                 listing.names.push(name);
-            } else if name.starts_with(NEW_PREFIX) && is_left_over(&entry, now) {
-                fs::remove_file(entry.path())?;
+            } else if name.starts_with(NEW_PREFIX)
+                && is_left_over(&entry, now)
+                && let Err(error) = fs::remove_file(entry.path())
+            {
+                listing.troubles.push(format!("{} cannot be removed: {error}", entry.path().display()));
             }
         }
         listing.names.sort_unstable();
         Ok(listing)
+    }
+
+    /// Names of notifications that are too old for any ingest, as far as their names tell.
+    pub(crate) fn outdated(&self, now: SystemTime) -> io::Result<Vec<String>> {
+        let oldest = millis(now).saturating_sub(TTL_MAX.as_millis());
+        let names =
+            fs::read_dir(&self.spool.dir)?.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned());
+        Ok(names.filter(|name| created(name).is_some_and(|created| created < oldest)).collect())
     }
 
     /// Where the file of this name is.
@@ -183,6 +178,29 @@ impl Locked<'_> {
     pub(crate) fn set_aside(&self, name: &str) -> io::Result<()> {
         fs::rename(self.path(name), self.path(&format!("{name}{ASIDE_SUFFIX}")))
     }
+}
+
+/// Makes a directory and those above it. Each new name is synchronized in the directory that holds it, or a power cut
+/// could take the spool away with what it holds.
+fn make_dir(dir: &Path, sync: &mut dyn FnMut(&Path) -> io::Result<()>) -> io::Result<()> {
+    if dir.is_dir() {
+        return Ok(());
+    }
+    let parent = match dir.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    make_dir(parent, sync)?;
+    match DirBuilder::new().mode(0o700).create(dir) {
+        // Another call was quicker; it may not have come to its own synchronization yet.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && dir.is_dir() => {}
+        made => made?,
+    }
+    sync(parent)
+}
+
+fn sync_dir(dir: &Path) -> io::Result<()> {
+    File::open(dir)?.sync_all()
 }
 
 fn is_notification(name: &str) -> bool {
@@ -250,23 +268,37 @@ mod tests {
     }
 
     #[test]
-    fn a_full_spool_gives_up_the_expired_and_refuses_the_rest() {
+    fn only_what_is_too_old_by_its_name_is_outdated() {
         let (_dir, spool) = spool();
-        spool.make_dir().unwrap();
-        for n in 0..SPOOL_FILES_MAX {
-            let created = if n == 0 { 1_600_000_000_000_u64 } else { 1_700_000_000_000 };
-            fs::write(spool.dir.join(format!("{created}-{n}.json")), "").unwrap();
-        }
-        spool.put("new", b"1", at(1_700_000_000_000)).unwrap();
-        assert_eq!(spool.count().unwrap(), SPOOL_FILES_MAX);
-        assert!(matches!(spool.put("newer", b"1", at(1_700_000_000_000)), Err(SpoolError::Full(_))));
-        assert_eq!(spool.count().unwrap(), SPOOL_FILES_MAX);
+        spool.put("old", b"1", at(1_700_000_000_000 - 1_800_001)).unwrap();
+        spool.put("young", b"1", at(1_700_000_000_000 - 1_800_000)).unwrap();
+        fs::write(spool.dir.join("1-x.json.bad"), "").unwrap();
+        let locked = spool.lock().unwrap().unwrap();
+        assert_eq!(locked.outdated(at(1_700_000_000_000)).unwrap(), ["1699998199999-old.json"]);
+    }
+
+    #[test]
+    fn every_new_level_is_synchronized_in_the_one_above() {
+        let root = tempfile::tempdir().unwrap();
+        let mut synced = Vec::new();
+        let mut make = |dir: &Path| {
+            make_dir(dir, &mut |dir: &Path| {
+                synced.push(dir.to_owned());
+                Ok(())
+            })
+        };
+        make(&root.path().join("a/b/c")).unwrap();
+        make(&root.path().join("a/b/d")).unwrap();
+        make(&root.path().join("a")).unwrap();
+        fs::write(root.path().join("file"), "").unwrap();
+        assert!(make(&root.path().join("file/x")).is_err());
+        assert_eq!(synced, ["", "a", "a/b", "a/b"].map(|dir| root.path().join(dir)));
     }
 
     #[test]
     fn what_a_killed_process_left_is_removed_later() {
         let (_dir, spool) = spool();
-        spool.make_dir().unwrap();
+        make_dir(&spool.dir, &mut sync_dir).unwrap();
         let half = spool.dir.join(".new-x");
         fs::write(&half, "ha").unwrap();
         let locked = spool.lock().unwrap().unwrap();

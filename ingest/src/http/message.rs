@@ -16,7 +16,7 @@ use bellwire_common::notification::{Draft, Field, FieldError, ObjectDraft, check
 
 use crate::app::{Ingest, Status};
 use crate::id;
-use crate::intake::{Decision, Terms, Verdict, text, verdict};
+use crate::intake::{Decision, Terms, Verdict, parse, text, verdict};
 
 use super::problem::{self, Refusal};
 use super::receive;
@@ -48,7 +48,8 @@ pub(super) fn record(body: &[u8], terms: Terms) -> Option<Bytes> {
 }
 
 fn decision(body: &str, terms: Terms) -> Result<Decision, Refusal> {
-    let message: Message<'_> = serde_json::from_str(body).map_err(|error| Refusal::Json(error.to_string()))?;
+    let mut mended = String::new();
+    let message: Message<'_> = parse(body, &mut mended).map_err(|error| Refusal::Json(error.to_string()))?;
     message.other.map_or_else(
         || Ok(decide(message, terms)),
         |what| Err(Refusal::Json(format!("an object is expected, not {what}"))),

@@ -6,7 +6,7 @@ use axum::response::Response;
 use serde::Serialize;
 
 use crate::app::{Ingest, Outcome, Status};
-use crate::intake::{Batch, Decision, decide, text};
+use crate::intake::{Batch, Decision, decide, parse, text};
 
 use super::problem::{self, Refusal};
 use super::receive;
@@ -29,7 +29,7 @@ pub(super) async fn post(State(ingest): State<Ingest>, request: Request) -> Resp
 
 fn decisions(ingest: &Ingest, body: &[u8]) -> Result<(Vec<Decision>, bool), Refusal> {
     let terms = ingest.terms();
-    match serde_json::from_str(&text(body)) {
+    match parse(&text(body), &mut String::new()) {
         Ok(Batch::One(draft)) => Ok((vec![decide(*draft, terms)], false)),
         Ok(Batch::Many(drafts)) => Ok((drafts.into_iter().map(|draft| decide(draft, terms)).collect(), true)),
         Ok(Batch::TooMany) => Err(Refusal::BatchTooLarge),

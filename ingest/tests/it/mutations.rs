@@ -18,11 +18,13 @@ use crate::support::{Answer, Bench, post};
 const SEEDS: [&str; 2] = [include_str!("../../testdata/v1.txt"), include_str!("../../testdata/message.txt")];
 
 /// Pieces that are special to JSON, to Unicode or to a limit.
-const PIECES: [&[u8]; 16] = [
+const PIECES: [&[u8]; 18] = [
     b"\"",
     b"\\",
     b"\\u0000",
     b"\\ud83d\\ude00",
+    b"\\udce9",
+    b"\\uD83D",
     b"\\n",
     b"{",
     b"]",

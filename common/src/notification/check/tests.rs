@@ -1,4 +1,5 @@
 use proptest::prelude::*;
+use proptest::strategy::ValueTree;
 
 use super::*;
 
@@ -90,6 +91,37 @@ fn anonymous_objects_pass_only_where_allowed() {
     assert_eq!(notification.title, "unknown host/unknown service is OK");
 }
 
+/// openITCOCKPIT's V1 tabs make a click lead to an empty id, but not to none.
+#[test]
+fn an_object_without_an_id_gives_its_name_to_the_words_only() {
+    let named = |name: &'static str| ObjectDraft { name: name.into(), ..ObjectDraft::default() };
+    let blank = ObjectDraft { id: " \t".into(), name: "web-1".into(), other: None };
+    for host in [named("web-1"), blank] {
+        let service = ObjectDraft { id: "s".into(), ..ObjectDraft::default() };
+        let kind = "service".into();
+        let draft = Draft { user: "7".into(), kind, host, service, anonymous: true, ..Draft::default() };
+        let notification = check(&draft, NOW, TTL_MS).unwrap().notification;
+        assert_eq!(notification.title, "web-1/s is OK");
+        assert_eq!(notification.host, None);
+        assert_eq!(notification.service, Some(Object { id: "s".into(), name: "s".into() }));
+    }
+}
+
+#[test]
+fn ids_are_kept_as_they_are() {
+    let host = |id: &str| checked(&serde_json::json!({"user": "7", "host": {"id": id}}).to_string()).notification.host;
+    let object = |id: &str, name: &str| Some(Object { id: id.into(), name: name.into() });
+    assert_eq!(host(r"Disk C:\new"), object(r"Disk C:\new", "Disk C: ew"));
+    assert_eq!(host("  a  b\n"), object("a  b", "a  b"));
+    let longest = "x".repeat(limits::OBJECT_ID_BYTES_MAX);
+    assert_eq!(host(&format!(" {longest} ")).unwrap().id, longest);
+    for bad in ["a\nb", "a\tb", "\u{0}a", "a\u{7f}b", "a\u{85}b"] {
+        let json = serde_json::json!({"user": "7", "host": {"id": bad, "name": "shown"}});
+        let wanted = [("host.id".to_owned(), "must not contain control characters".to_owned())];
+        assert_eq!(errors(&json.to_string()), wanted, "{bad:?}");
+    }
+}
+
 #[test]
 fn time_to_live_counts_from_the_earlier_clock() {
     let expires = |extra: &str| checked(&format!(r#"{{"user":"7","title":"t"{extra}}}"#)).expires_at.0;
@@ -172,20 +204,104 @@ fn the_largest_notification_fits_a_frame() {
     assert!((6 * 1024..=limits::FRAME_BYTES_MAX).contains(&size), "{size}");
 }
 
+/// A short text of anything, or one that comes close to its limit, with what takes twice its length in a frame. `over` lets
+/// it be too long.
+fn any_text(bytes_max: usize, over: bool) -> impl Strategy<Value = String> {
+    let short = any::<String>().prop_filter("is too long", move |text| text.len() <= bytes_max);
+    let long =
+        (prop::sample::select(vec!["\"", "\\", "\\n", "ä", "x", "\n"]), 0..4_usize).prop_map(move |(what, less)| {
+            let times = bytes_max / what.len() - less;
+            "<".to_owned() + &what.repeat(times - 1) + if over { ">>>>" } else { "" }
+        });
+    prop_oneof![1 => short, 3 => long]
+}
+
+fn any_object() -> impl Strategy<Value = (String, String)> {
+    (any_text(limits::OBJECT_ID_BYTES_MAX, false), any_text(limits::NAME_BYTES_MAX, false))
+}
+
+/// What a sender may say, mostly as it must be: host and service for the kind, texts up to their limits.
+#[derive(Debug, Clone)]
+struct Said {
+    kind: &'static str,
+    objects: [(String, String); 2],
+    state: i64,
+    texts: [String; 6],
+    link: String,
+}
+
+fn any_said() -> impl Strategy<Value = Said> {
+    let texts = [
+        limits::TYPE_BYTES_MAX,
+        limits::OUTPUT_BYTES_MAX,
+        limits::AUTHOR_BYTES_MAX,
+        limits::COMMENT_BYTES_MAX,
+        limits::TITLE_BYTES_MAX,
+        limits::BODY_BYTES_MAX,
+    ];
+    let texts = texts.map(|bytes_max| {
+        prop_oneof![8 => Just(String::new()), 8 => any_text(bytes_max, false), 1 => any_text(bytes_max, true)]
+    });
+    let kind = prop::sample::select(vec!["host", "service", "message", ""]);
+    let state = prop_oneof![20 => limits::STATE_MIN..=limits::STATE_MAX, 1 => any::<i64>()];
+    let link = prop_oneof![Just(String::new()), "/[x/]{1020,1023}", "https://[a-z]{1,9}/[\\PC]{0,9}"];
+    (kind, [any_object(), any_object()], state, texts, link).prop_map(|(kind, objects, state, texts, link)| Said {
+        kind,
+        objects,
+        state,
+        texts,
+        link,
+    })
+}
+
+fn draft(said: &Said) -> Draft<'_> {
+    let object = |n: usize, wanted: bool| match (wanted, &said.objects[n]) {
+        (true, (id, name)) => ObjectDraft { id: id.as_str().into(), name: name.as_str().into(), other: None },
+        (false, _) => ObjectDraft::default(),
+    };
+    let text = |n: usize| Field::from(said.texts[n].as_str());
+    Draft {
+        user: "7".into(),
+        kind: said.kind.into(),
+        state: if said.kind == "message" { Field::Absent } else { said.state.into() },
+        host: object(0, matches!(said.kind, "host" | "service" | "")),
+        service: object(1, said.kind == "service"),
+        notification_type: text(0),
+        output: text(1),
+        author: text(2),
+        comment: text(3),
+        title: text(4),
+        body: text(5),
+        url: said.link.as_str().into(),
+        ..Draft::default()
+    }
+}
+
+/// Keeps the property below from becoming one of refusals, or of short texts, only.
+#[test]
+fn what_the_property_generates_passes_for_each_kind_and_reaches_the_limits() {
+    let mut runner = proptest::test_runner::TestRunner::deterministic();
+    let said: Vec<_> = (0..256).map(|_| any_said().new_tree(&mut runner).unwrap().current()).collect();
+    let checks = || said.iter().map(|said| check(&draft(said), NOW, TTL_MS));
+    for kind in [Kind::Host, Kind::Service, Kind::Message] {
+        let passed = checks().flatten().filter(|checked| checked.notification.kind == kind).count();
+        assert!(passed > 8, "{kind:?}: {passed}");
+    }
+    assert!(checks().flatten().any(|checked| largest_frame(&checked) > limits::FRAME_BYTES_MAX / 2));
+    assert!(checks().any(|checked| checked.is_err()));
+}
+
 proptest! {
     #[test]
-    fn whatever_passes_is_fit_to_be_shown(
-        user in "[a-z0-9 ]{0,70}", kind in "(host|service|message|)", kind_type in "[A-Z]{0,20}", state in -3i64..6,
-        text in any::<String>(), name in any::<String>(), title in any::<String>(),
-    ) {
-        let object = || ObjectDraft { id: Field::from(name.as_str()), name: Field::from(text.as_str()), other: None };
-        let draft = Draft { user: user.as_str().into(), kind: kind.as_str().into(), notification_type: kind_type.as_str().into(),
-            state: state.into(), output: text.as_str().into(), author: name.as_str().into(), comment: text.as_str().into(),
-            title: title.as_str().into(), host: object(), service: object(), ..Draft::default() };
-        match check(&draft, NOW, TTL_MS) {
+    fn whatever_passes_is_fit_to_be_shown(said in any_said()) {
+        match check(&draft(&said), NOW, TTL_MS) {
             Ok(checked) => {
                 prop_assert!(!checked.notification.title.is_empty());
                 prop_assert!(largest_frame(&checked) <= limits::FRAME_BYTES_MAX);
+                let objects = [&checked.notification.host, &checked.notification.service];
+                for (object, (id, _)) in objects.into_iter().zip(&said.objects) {
+                    prop_assert!(object.as_ref().is_none_or(|object| object.id == id.trim()));
+                }
                 let json = serde_json::to_string(&checked.notification).unwrap();
                 prop_assert_eq!(serde_json::from_str::<Notification>(&json).unwrap(), checked.notification);
             }

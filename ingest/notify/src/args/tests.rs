@@ -94,8 +94,30 @@ fn long_texts_are_cut() {
 fn stray_words_are_named_and_do_not_stop_it() {
     let args = ["one", "--hostuuid", "h", "two", "--user-id", "1", "-", "--", "--three"];
     let parsed = parse_with(&args, &HashMap::new()).unwrap();
-    assert_eq!(parsed.ignored, ["one", "two", "-", "--three"]);
+    assert_eq!(parsed.remarks, ["one", "two", "-", "--three"].map(ignored));
     assert!(matches!(parsed.command, Command::Send(..)));
+}
+
+#[test]
+fn behind_a_stray_word_unknown_options_are_words() {
+    let args =
+        ["--hostuuid", "h", "--output", "DISK", "CRITICAL", "-free", "-h", "--help=x", "--version", "--user-id", "1"];
+    let parsed = parse_with(&args, &HashMap::new()).unwrap();
+    assert_eq!(parsed.remarks, ["CRITICAL", "-free", "-h", "--help=x", "--version"].map(ignored));
+    let Command::Send(request, _) = parsed.command else { panic!() };
+    assert_eq!((request.output.as_str(), request.user.as_str()), ("DISK", "1"));
+}
+
+#[test]
+fn a_state_that_is_no_number_is_remarked() {
+    let remarks = |state: &str| {
+        let args = ["--hostuuid", "h", "--user-id", "1", "--state", state];
+        parse_with(&args, &HashMap::new()).unwrap().remarks
+    };
+    assert_eq!(remarks("abc"), [r#"--state must be a whole number, not "abc"; taken as 0"#]);
+    for fine in ["", " ", "2", " -1 ", "+1"] {
+        assert!(remarks(fine).is_empty(), "{fine:?}");
+    }
 }
 
 #[test]

@@ -107,6 +107,38 @@ fn answers_that_another_address_may_mend() {
 }
 
 #[test]
+fn another_servers_refusal_is_not_final() {
+    let spring = r#"{"timestamp":1,"status":400,"error":"Bad Request"}"#;
+    let problem = r#"{"title":"Bad Request","status":400}"#;
+    let other = r#"{"title":"Bad Request","status":404}"#;
+    for (content_type, body) in [
+        ("application/json", spring),
+        ("application/json", problem),
+        ("application/problem+json", "{}"),
+        ("application/problem+json", "[]"),
+        ("application/problem+json", other),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        let stranger = Server::start(move |_| Reply::Http(400, content_type, body.into()));
+        Notify::problem(&stranger.address).spool(dir.path()).run().said(0, "kept in");
+        assert_eq!(spooled(dir.path()).len(), 1, "{content_type} {body}");
+        let ingest = Server::accepting();
+        Notify::problem(&format!("{},{}", stranger.address, ingest.address)).run().silent();
+    }
+}
+
+#[test]
+fn who_may_not_send_keeps_it() {
+    for status in [401, 403] {
+        let dir = tempfile::tempdir().unwrap();
+        let server = Server::start(move |_| problem(status, &json!({ "title": "No" })));
+        let ended = Notify::problem(&server.address).spool(dir.path()).run();
+        ended.said(0, &format!("HTTP status {status}: No (see --token-file)"));
+        assert_eq!(spooled(dir.path()).len(), 1);
+    }
+}
+
+#[test]
 fn a_stale_notification_is_dropped() {
     let server = Server::start(|request| result(422, request, "stale"));
     Notify::problem(&server.address).run().said(0, "dropped because it has expired: service \"h\" \"s\" \"PROBLEM\"");
@@ -124,6 +156,9 @@ fn the_token_is_sent_and_never_shown() {
     });
     Notify::problem(&server.address).arg("--token-file").arg(&token).run().silent();
     Notify::problem(&server.address).env("BELLWIRE_TOKEN_FILE", token.to_str().unwrap()).run().silent();
+    // The file that opens a standalone's ingest opens it to its own command.
+    fs::write(&token, "# who\n\npoller: s3cret\nother: 0ther\n").unwrap();
+    Notify::problem(&server.address).arg("--token-file").arg(&token).run().silent();
     fs::write(&token, "wr0ng").unwrap();
     let ended = Notify::problem(&server.address).arg("--token-file").arg(&token).run();
     ended.said(1, "401");
@@ -150,6 +185,19 @@ fn names_are_looked_up() {
     let port = server.address.rsplit_once(':').unwrap().1;
     Notify::problem(&format!("localhost:{port}")).run().silent();
     Notify::problem("does-not-exist.invalid").args(["--deadline", "5"]).run().said(1, "does-not-exist.invalid:8083:");
+}
+
+/// An engine at the limit of its processes: no system gives a thread this stack.
+#[test]
+fn without_a_thread_for_the_lookup_it_is_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let call =
+        |ingest: &str| Notify::problem(ingest).spool(dir.path()).env("RUST_MIN_STACK", "1000000000000000000").run();
+    call("does-not-exist.invalid").said(0, "no thread to look up does-not-exist.invalid");
+    assert_eq!(spooled(dir.path()).len(), 1);
+    let server = Server::accepting();
+    call(&format!("does-not-exist.invalid,{}", server.address)).silent();
+    assert!(spooled(dir.path()).is_empty());
 }
 
 #[test]

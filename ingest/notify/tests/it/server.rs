@@ -94,10 +94,13 @@ pub(crate) fn accept(request: &Received) -> Reply {
 /// The result of ingest for this one notification.
 pub(crate) fn result(status: u16, request: &Received, result: &str) -> Reply {
     let body = json!({ "results": [{ "id": request.body["id"], "status": result }] });
-    Reply::Http(status, "application/json", body.to_string())
+    if status < 400 { Reply::Http(status, "application/json", body.to_string()) } else { problem(status, &body) }
 }
 
+/// A problem as ingest words it: it says the status of its answer.
 pub(crate) fn problem(status: u16, body: &Value) -> Reply {
+    let mut body = body.clone();
+    body["status"] = status.into();
     Reply::Http(status, "application/problem+json", body.to_string())
 }
 

@@ -2,7 +2,7 @@ use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::json;
 
@@ -103,7 +103,7 @@ fn one_call_delivers_at_most_a_hundred() {
 fn one_process_at_a_time_delivers() {
     let dir = tempfile::tempdir().unwrap();
     put(dir.path(), "a", now());
-    let lock = File::create(dir.path().join(".lock")).unwrap();
+    let lock = File::open(dir.path()).unwrap();
     lock.lock().unwrap();
     let server = Server::accepting();
     Notify::problem(&server.address).spool(dir.path()).run().silent();
@@ -113,6 +113,16 @@ fn one_process_at_a_time_delivers() {
     drop(lock);
     Notify::flush(dir.path(), &server.address).run().silent();
     assert_eq!(ids(&server.received()), ["a"]);
+}
+
+/// A flush by another user must leave nothing that this one cannot open.
+#[test]
+fn nothing_but_notifications_stands_in_the_spool() {
+    let dir = tempfile::tempdir().unwrap();
+    put(dir.path(), "a", now());
+    let server = Server::accepting();
+    Notify::flush(dir.path(), &server.address).run().silent();
+    assert!(names(dir.path()).is_empty(), "{:?}", names(dir.path()));
 }
 
 #[test]
@@ -193,4 +203,117 @@ fn only_so_many_files_stand_aside() {
     ended.said(0, "removed, 100 files stand aside already: ");
     assert_eq!(names(dir.path()).iter().filter(|name| name.ends_with(".bad")).count(), 100);
     assert!(spooled(dir.path()).is_empty());
+}
+
+fn unavailable(request: &Received) -> Reply {
+    result(503, request, "unavailable")
+}
+
+/// Puts a notification for this user there.
+fn put_for(spool: &Path, user: &str, id: &str, timestamp: u64) {
+    let body = json!({ "id": id, "user": user, "timestamp": timestamp, "kind": "host", "host": { "id": "h" } });
+    fs::write(spool.join(format!("{:013}-{id}.json", timestamp * 1000)), body.to_string()).unwrap();
+}
+
+#[test]
+fn one_shards_outage_does_not_stop_the_others() {
+    let dir = tempfile::tempdir().unwrap();
+    for (n, user) in ["1", "1", "1", "1", "1", "1", "2", "1", "3"].iter().enumerate() {
+        put_for(dir.path(), user, &format!("n{n}"), now() - 20 + n as u64);
+    }
+    let script = |request: &Received| if request.body["user"] == "1" { unavailable(request) } else { accept(request) };
+    let server = Server::start(script);
+    let ended = Notify::flush(dir.path(), &server.address).run();
+    ended.said(1, "kept, and what else is for this user: ");
+    ended.said(1, "7 left in");
+    assert_eq!(ids(&server.received()), ["n0", "n6", "n8"], "one attempt for the user whose shard is out");
+    let server = Server::accepting();
+    Notify::flush(dir.path(), &server.address).run().silent();
+    assert_eq!(ids(&server.received()), ["n0", "n1", "n2", "n3", "n4", "n5", "n7"], "in order");
+}
+
+#[test]
+fn a_log_that_takes_nothing_is_not_asked_for_each() {
+    let dir = tempfile::tempdir().unwrap();
+    for n in 0..20 {
+        put_for(dir.path(), &format!("{}", n + 1), &format!("n{n:02}"), now());
+    }
+    let server = Server::start(unavailable);
+    Notify::flush(dir.path(), &server.address).run().said(1, "20 left in");
+    assert_eq!(server.received().len(), 4);
+}
+
+#[test]
+fn what_cannot_be_removed_or_set_aside_is_left_and_stops_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name);
+    // A file cannot take the place of a folder that holds something.
+    fs::write(path("0000000000001-torn.json"), "damaged").unwrap();
+    fs::create_dir_all(path("0000000000001-torn.json.bad/x")).unwrap();
+    put(dir.path(), "good", now());
+    let server = Server::accepting();
+    let ended = Notify::flush(dir.path(), &server.address).run();
+    ended.said(1, "cannot be set aside");
+    ended.said(1, "1 left in");
+    assert_eq!(ids(&server.received()), ["good"]);
+
+    fs::remove_file(path("0000000000001-torn.json")).unwrap();
+    fs::create_dir(path("0000000000002-dir.json")).unwrap();
+    for n in 0..100 {
+        fs::write(path(&format!("{n}.bad")), "").unwrap();
+    }
+    put(dir.path(), "good", now());
+    let ended = Notify::flush(dir.path(), &server.address).run();
+    ended.said(1, "0000000000002-dir.json cannot be removed");
+    ended.said(1, "1 left in");
+    assert_eq!(ids(&server.received()), ["good"]);
+}
+
+#[test]
+fn what_a_killed_process_left_stops_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    // A folder cannot be removed as a file.
+    let half = dir.path().join(".new-x");
+    fs::create_dir(&half).unwrap();
+    File::open(&half).unwrap().set_modified(SystemTime::now() - Duration::from_secs(7200)).unwrap();
+    put(dir.path(), "good", now());
+    let server = Server::accepting();
+    Notify::flush(dir.path(), &server.address).run().said(0, ".new-x cannot be removed");
+    assert_eq!(ids(&server.received()), ["good"]);
+}
+
+/// As many as a spool holds, all of them of this time.
+fn fill(spool: &Path, timestamp: u64) {
+    for n in 0..10_000 {
+        fs::write(spool.join(format!("{:013}-full{n}.json", timestamp * 1000)), "{}").unwrap();
+    }
+}
+
+#[test]
+fn a_full_spool_takes_nothing_and_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    fill(dir.path(), now());
+    let ended = Notify::problem(&refusing()).spool(dir.path()).run();
+    ended.said(1, "lost, because the spool");
+    ended.said(1, "is full: it holds 10000 notifications: service \"h\" \"s\"");
+    assert_eq!(spooled(dir.path()).len(), 10_000);
+}
+
+#[test]
+fn the_expired_make_room_and_are_named() {
+    let dir = tempfile::tempdir().unwrap();
+    fill(dir.path(), now());
+    put_for(dir.path(), "9", "old", now() - 1900);
+    fs::write(dir.path().join("0000000000001-torn.json"), "damaged").unwrap();
+    let lock = File::open(dir.path()).unwrap();
+    lock.lock().unwrap();
+    Notify::problem(&refusing()).spool(dir.path()).run().said(1, "is full");
+    assert_eq!(spooled(dir.path()).len(), 10_002, "who delivers removes what has expired");
+    drop(lock);
+    fs::remove_file(dir.path().join(spooled(dir.path()).last().unwrap())).unwrap();
+    let ended = Notify::problem(&refusing()).spool(dir.path()).run();
+    ended.said(0, "dropped because it has expired: host \"h\" for user \"9\", id old");
+    ended.said(0, "dropped because it has expired: ");
+    ended.said(0, "0000000000001-torn.json");
+    assert_eq!(spooled(dir.path()).len(), 10_000);
 }

@@ -10,7 +10,6 @@ fn wrong_usage_ends_with_2_and_tries_nothing() {
         .arg("--frobnicate")
         .run()
         .said(2, "unknown option \"--frobnicate\"; see bellwire-notify --help");
-    Notify::problem(&server.address).args(["--state", "bad"]).run().said(2, "--state must be a whole number");
     Notify::bare().run().said(2, "--user-id is missing");
     Notify::bare().arg("flush").run().said(2, "--spool is missing");
     assert!(server.received().is_empty());
@@ -55,4 +54,25 @@ fn stray_words_are_named_but_the_notification_goes_out() {
     ended.said(2, "--user-id is missing");
     Notify::problem(&server.address).arg("stray\nline").run().said(0, r#"ignored the argument "stray\nline""#);
     assert_eq!(server.received().len(), 1);
+}
+
+/// Go's command ignores what follows the first stray word; values that are not quoted look like this.
+#[test]
+fn a_value_that_is_not_quoted_does_not_lose_the_notification() {
+    let server = Server::accepting();
+    let call = ["-user-id", "7", "-hostuuid", "h", "-state", "1", "-output", "DISK", "CRITICAL", "-free", "5%"];
+    let ended = Notify::bare().args(["-ingest", &server.address]).args(call).run();
+    for word in ["CRITICAL", "-free", "5%"] {
+        ended.said(0, &format!("ignored the argument {word:?}"));
+    }
+    let received = server.received();
+    assert_eq!((&received[0].body["output"], &received[0].body["state"]), (&"DISK".into(), &1.into()));
+}
+
+#[test]
+fn a_state_that_is_no_number_does_not_lose_the_notification() {
+    let server = Server::accepting();
+    let ended = Notify::problem(&server.address).args(["--state", "bad"]).run();
+    ended.said(0, "--state must be a whole number, not \"bad\"; taken as 0");
+    assert_eq!(server.received()[0].body["state"], 0);
 }
