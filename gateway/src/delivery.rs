@@ -35,7 +35,7 @@ use bellwire_common::record::{Notify, Record, Status};
 use self::bug::Bug;
 use self::clock::Clock;
 use self::node::Node;
-pub use self::replica::{Replica, Wake};
+pub use self::replica::{Reached, Replica, Wake};
 pub use self::rhythm::{Doubt, READ_BACK_EXTRA_MS, Timing};
 use self::user::User;
 use self::window::Window;
@@ -133,8 +133,9 @@ pub struct Next<X> {
 pub struct Touched {
     /// Users with new notifications or other owners.
     pub users: Vec<UserId>,
-    /// A session of this browser of the user was opened: its owner should prove that it is alive (rule 11).
-    pub opened: Vec<(UserId, BrowserId)>,
+    /// These should prove that they live (rule 11): the owner of a browser that has opened another session, and all of
+    /// one that has a stalled one, so that several dead ones are found out at the same time.
+    pub prove: Vec<SessionId>,
     /// Sessions that are gone from the fold.
     pub removed: Vec<SessionId>,
     /// A status value changed.

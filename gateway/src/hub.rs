@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
-use bellwire_common::ids::{self, NodeId, Offset, UserId};
+use bellwire_common::ids::{self, NodeId, UserId};
 
+use crate::delivery::Reached;
 use crate::meters::Meters;
 use crate::protocol::{End, Protocol, SharedKey};
 use crate::shard::Shard;
@@ -72,9 +73,9 @@ impl Hub {
         &self.shards[usize::from(ids::Shard::of(user, count).0)]
     }
 
-    /// How far each shard was applied.
-    pub(crate) fn applied(&self) -> Box<[Option<Offset>]> {
-        self.shards.iter().map(|shard| shard.applied()).collect()
+    /// How far each shard has been read.
+    pub(crate) fn reached(&self) -> Box<[Reached]> {
+        self.shards.iter().map(|shard| shard.reached()).collect()
     }
 
     pub(crate) fn seat(self: &Arc<Self>, protocol: Protocol) -> Seat {

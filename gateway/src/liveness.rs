@@ -248,13 +248,13 @@ impl Liveness {
     }
 
     fn stalls(&self, now: u64) -> bool {
-        !planted(Bug::NeverStall)
-            && self.announced
-            && self.stalled_since.is_none()
-            && self.stall_at().is_some_and(|at| now >= at)
+        self.announced && self.stalled_since.is_none() && self.stall_at().is_some_and(|at| now >= at)
     }
 
     fn stall_at(&self) -> Option<u64> {
+        if planted(Bug::NeverStall) {
+            return None;
+        }
         let unproved = self.unproved_since.map(|since| since.max(self.proved_at) + STALL_AFTER_MS);
         let silent = (self.protocol != Protocol::Native).then(|| self.page_spoke_at + PAGE_SILENT_MS);
         let dead_link =

@@ -16,8 +16,8 @@ use tracing::debug;
 use bellwire_common::ids::{Offset, UserId};
 use bellwire_common::metrics::GATEWAY_TESTS;
 
-use crate::delivery::Position;
 use crate::delivery::reporter::Mine;
+use crate::delivery::{Position, Reached};
 use crate::hub::Seat;
 use crate::liveness::{Due, Liveness, PING_EVERY_MS};
 use crate::protocol::native::{self, ErrorCode};
@@ -49,8 +49,8 @@ pub(crate) struct Session {
     dialect: Dialect,
     seat: Seat,
     liveness: Liveness,
-    /// What each shard had applied when the tab was greeted; until it is announced.
-    greeted: Option<Box<[Option<Offset>]>>,
+    /// How far each shard had been read when the tab was greeted; until it is announced.
+    greeted: Option<Box<[Reached]>>,
     place: Option<Place>,
     /// Notifications missed for want of room that the tab was told of.
     missed: u64,
@@ -85,7 +85,7 @@ pub(crate) fn serve(
 ) -> impl Future<Output = ()> + Send {
     let mut session = Box::new(Session {
         liveness: Liveness::new(protocol, seat.hub.now()),
-        greeted: Some(seat.hub.applied()),
+        greeted: Some(seat.hub.reached()),
         dialect: Dialect::new(protocol, identity, fastrand::u64(..)),
         socket,
         seat,
@@ -186,13 +186,13 @@ impl Session {
         let hub = &self.seat.hub;
         let shard = Arc::clone(hub.shard_of(&identity.user));
         let index = hub.shards.iter().position(|other| Arc::ptr_eq(other, &shard)).unwrap_or_default();
-        let known = |(log, offset): &(&str, Offset)| *log == shard.name() && Some(*offset) <= shard.applied();
+        let known = |(log, offset): &(&str, Offset)| *log == shard.name() && Some(*offset) <= shard.reached().applied;
         let claimed = cursor.and_then(native::cursor_of).filter(known);
         let claimed = claimed.map_or_else(Position::default, |(_, offset)| Position::after(offset));
         let mine = Mine {
             user: identity.user.clone(),
             browser: identity.browser.clone(),
-            from: greeted.get(index).copied().flatten(),
+            from: None,
             confirmed: claimed,
             stalled: false,
         };
@@ -204,7 +204,8 @@ impl Session {
             let text = native::welcome(session, &identity, cursor.as_deref(), version, PING_EVERY_MS);
             self.feed_text(text.into()).await?;
         }
-        let generation = shard.open(self.seat.number, mine, Arc::clone(&self.seat.tab));
+        let reached = greeted.get(index).copied().unwrap_or_else(|| shard.reached());
+        let generation = shard.open(self.seat.number, reached, mine, Arc::clone(&self.seat.tab));
         self.place = Some(Place { shard, number: self.seat.number, user: identity.user, generation });
         Ok(())
     }

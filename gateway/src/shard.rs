@@ -14,7 +14,7 @@ use bellwire_common::log::{AppendError, Safety, SharedLog};
 use bellwire_common::record::{Record, Report};
 
 use crate::delivery::reporter::Mine;
-use crate::delivery::{Limits, Next, Position, Replica, Timing, Touched};
+use crate::delivery::{Limits, Next, Position, Reached, Replica, Timing, Touched};
 use crate::frames::Frames;
 use crate::meters::Meters;
 use crate::tab::Tab;
@@ -65,17 +65,18 @@ impl Shard {
         &self.name
     }
 
-    /// How far this node has read.
-    pub(crate) fn applied(&self) -> Option<Offset> {
-        self.lock().replica.machine().applied().last()
+    /// How far this node has read, and in which log.
+    pub(crate) fn reached(&self) -> Reached {
+        self.lock().replica.reached()
     }
 
-    /// A session wants notifications from now on. Gives the generation that its positions belong to.
-    pub(crate) fn open(&self, number: u64, mine: Mine, tab: Arc<Tab>) -> u32 {
+    /// A session that was greeted at `reached` wants notifications from now on. Gives the generation that its positions
+    /// belong to.
+    pub(crate) fn open(&self, number: u64, reached: Reached, mine: Mine, tab: Arc<Tab>) -> u32 {
         let now = self.now();
         let mut state = self.lock();
         state.tabs.insert(number, tab);
-        let generation = state.replica.open(now, number, mine);
+        let generation = state.replica.open(now, number, reached, mine);
         drop(state);
         self.changed.notify_one();
         generation

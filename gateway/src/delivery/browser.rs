@@ -124,6 +124,10 @@ impl Browser {
         Some(best.id)
     }
 
+    pub(super) fn sessions(&self) -> impl Iterator<Item = SessionId> + '_ {
+        self.sessions.iter().map(|session| session.id)
+    }
+
     pub(super) fn session(&self, id: SessionId) -> Option<&Session> {
         self.sessions.iter().find(|session| session.id == id)
     }

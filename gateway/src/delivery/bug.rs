@@ -20,14 +20,14 @@ pub enum Bug {
     LatestClock,
     /// Rule 6: ids are not remembered.
     ForgetIds,
-    /// Rule 7: every report is a sign of life.
-    ReportsAreLife,
+    /// Rule 7: a heartbeat does not wait for the one before.
+    BeatBlindly,
     /// Rule 7: a node that is back gets its place back.
     KeepAge,
     /// Rule 8: a difference is told once and never again.
     TellOnce,
-    /// Rule 8: a round takes nothing away.
-    RoundsKeep,
+    /// Rule 8: no round is made.
+    NoRounds,
     /// Rule 9: every node counts.
     EveryNodeCounts,
     /// Rule 10: nothing gives way.
@@ -53,10 +53,10 @@ impl Bug {
         (4, Self::IgnoreUnseen),
         (5, Self::LatestClock),
         (6, Self::ForgetIds),
-        (7, Self::ReportsAreLife),
+        (7, Self::BeatBlindly),
         (7, Self::KeepAge),
         (8, Self::TellOnce),
-        (8, Self::RoundsKeep),
+        (8, Self::NoRounds),
         (9, Self::EveryNodeCounts),
         (10, Self::NoBounds),
         (11, Self::NeverStall),

@@ -8,8 +8,24 @@ use crate::planted;
 /// The most that one report moves time while a node is alone, in milliseconds; it reports every second.
 const STEP_ALONE_MS: u64 = 2_000;
 
-/// The lower median of the living nodes' last report times; never falls (rule 5: one wrong clock must not expire
-/// others' notifications, and a quiet shard must not stand still).
+/// So many living nodes can tell that time was wrong...
+const OUTVOTED_BY: usize = 3;
+/// ...and by so many milliseconds, far more than clocks that are kept in time differ.
+const WRONG_BY_MS: u64 = 60_000;
+
+/// What happened to time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Passed {
+    Nothing,
+    /// It went on.
+    On,
+    /// It begins, or was found out to have been wrong: what was dated before is to be dated now.
+    Anew,
+}
+
+/// The lower median of the living nodes' last report times (rule 5: one wrong clock must not expire others'
+/// notifications, and a quiet shard must not stand still). It never falls, but where it was set by a wrong clock while no
+/// others were there: else it would expire everything until the others have come so far.
 #[derive(Debug, PartialEq)]
 pub(super) struct Clock {
     now: UnixMillis,
@@ -27,24 +43,21 @@ impl Clock {
         self.now
     }
 
-    /// Whether anybody has told the time yet.
-    pub(super) fn has_begun(&self) -> bool {
-        self.now > UnixMillis(0)
-    }
-
-    /// Takes the living nodes' last report times; whether time went on. `others` says that more nodes are known than
-    /// live: then nobody is left to outvote a wrong clock, and time goes on in small steps.
-    pub(super) fn advance(&mut self, times: impl Iterator<Item = UnixMillis>, others: bool) -> bool {
+    /// Takes the living nodes' last report times. `others` says that more nodes are known than live: then nobody is left
+    /// to outvote a wrong clock, and time goes on in small steps.
+    pub(super) fn advance(&mut self, times: impl Iterator<Item = UnixMillis>, others: bool) -> Passed {
         let mut times: Vec<UnixMillis> = times.collect();
         times.sort_unstable();
         let middle = if planted(Bug::LatestClock) { times.len() } else { times.len().div_ceil(2) };
-        let Some(&median) = middle.checked_sub(1).and_then(|index| times.get(index)) else { return false };
-        if median <= self.now {
-            return false;
+        let Some(&median) = middle.checked_sub(1).and_then(|index| times.get(index)) else { return Passed::Nothing };
+        let found_out = times.len() >= OUTVOTED_BY && median.plus(WRONG_BY_MS) < self.now;
+        if median <= self.now && !found_out {
+            return Passed::Nothing;
         }
-        let alone = others && times.len() == 1 && self.has_begun();
+        let begins = self.now == UnixMillis(0);
+        let alone = others && times.len() == 1 && !begins;
         self.now = if alone { median.min(self.now.plus(STEP_ALONE_MS)) } else { median };
-        true
+        if begins || found_out { Passed::Anew } else { Passed::On }
     }
 }
 
@@ -82,5 +95,16 @@ mod tests {
         assert_eq!(clock.now().0, 10 + STEP_ALONE_MS);
         clock.advance([UnixMillis(3_600_000)].into_iter(), false);
         assert_eq!(clock.now().0, 3_600_000, "nobody else is known");
+    }
+
+    #[test]
+    fn three_find_out_that_it_was_wrong() {
+        let mut clock = Clock::default();
+        let hour = UnixMillis(3_600_000);
+        assert_eq!(clock.advance([hour].into_iter(), false), Passed::Anew, "it begins");
+        assert_eq!(clock.advance([UnixMillis(5), hour].into_iter(), false), Passed::Nothing);
+        assert_eq!(clock.advance([UnixMillis(5), UnixMillis(6), hour].into_iter(), false), Passed::Anew);
+        assert_eq!(clock.now().0, 6);
+        assert_eq!(clock.advance([UnixMillis(5), UnixMillis(7), hour].into_iter(), false), Passed::On);
     }
 }

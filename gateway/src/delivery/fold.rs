@@ -4,6 +4,7 @@ use bellwire_common::ids::{BrowserId, NodeId, Offset, SessionId, UserId};
 use bellwire_common::record::{Entry as Line, Opened, Report, Status};
 
 use super::bug::Bug;
+use super::clock::Passed;
 use super::node::Node;
 use super::user::User;
 use super::{DUPLICATE_GRACE_MS, Machine, Position, Touched};
@@ -17,11 +18,7 @@ impl<X> Machine<X> {
         if self.left.contains_key(&node) {
             return;
         }
-        let known = self.nodes.entry(node).or_insert_with(|| Node::new(offset));
-        known.on_report(report.number, report.at);
-        if planted(Bug::ReportsAreLife) {
-            known.last_sign = offset;
-        }
+        self.nodes.entry(node).or_insert_with(|| Node::new(offset)).on_report(report.number, report.at);
         for line in report.entries {
             match line {
                 Line::Opened(opened) => self.on_opened(offset, node, opened, touched),
@@ -42,27 +39,31 @@ impl<X> Machine<X> {
         self.all_heard |= self.nodes.get(&node).is_some_and(|node| node.third_last_beat().is_some());
         let times = self.nodes.values().filter(|n| !n.is_lost()).map(|n| n.at);
         let others = self.nodes.len() > 1 || !self.left.is_empty();
-        let had_time = self.clock.has_begun();
-        if self.all_heard && self.clock.advance(times, others) {
-            if !had_time {
-                self.date_what_is_undated();
-            }
+        let passed = if self.all_heard { self.clock.advance(times, others) } else { Passed::Nothing };
+        if passed == Passed::Anew {
+            self.date_anew();
+        }
+        if passed != Passed::Nothing {
             self.expire(touched);
         }
     }
 
     fn on_opened(&mut self, offset: Offset, node: NodeId, opened: Opened, touched: &mut Touched) {
         let session = SessionId { node, number: opened.session };
-        let Some(known) = self.nodes.get_mut(&node) else { return };
+        if !self.nodes.contains_key(&node) {
+            return;
+        }
         let user = self.users.entry(opened.user.clone()).or_default();
         let browser = user.browser_for(&opened, offset, self.limits.browsers);
         let is_new = browser.on_opened(offset, session, &opened);
         let place = (opened.user.clone(), browser.id.clone());
         let cursor = browser.cursor;
+        let owner = if is_new { browser.owner(&self.nodes) } else { None };
         user.saw(cursor.min(Position::after_optional(opened.cursor)), &mut self.outcomes);
         if is_new {
-            touched.opened.push(place.clone());
+            touched.prove.extend(owner);
         }
+        let Some(known) = self.nodes.get_mut(&node) else { return };
         if let Some(old) = known.sessions.insert(session.number, place.clone())
             && old != place
         {
@@ -90,9 +91,10 @@ impl<X> Machine<X> {
 
     fn on_stalled(&mut self, session: SessionId, touched: &mut Touched) {
         let Some((user_id, browser_id)) = self.place_of(session) else { return };
-        let browser = self.users.get_mut(&user_id).and_then(|user| user.browser_mut(&browser_id));
-        if let Some(known) = browser.and_then(|browser| browser.session_mut(session)) {
+        let Some(browser) = self.users.get_mut(&user_id).and_then(|user| user.browser_mut(&browser_id)) else { return };
+        if let Some(known) = browser.session_mut(session) {
             known.stalled = true;
+            touched.prove.extend(browser.sessions().filter(|other| *other != session));
             touched.users.push(user_id);
         }
     }
@@ -139,7 +141,7 @@ impl<X> Machine<X> {
     /// Sessions that a whole round did not name are gone (rule 8).
     fn on_round(&mut self, offset: Offset, node: NodeId, touched: &mut Touched) {
         let Some(known) = self.nodes.get_mut(&node) else { return };
-        let Some(previous) = known.round.replace(offset).filter(|_| !planted(Bug::RoundsKeep)) else { return };
+        let Some(previous) = known.round.replace(offset) else { return };
         let sessions: Vec<SessionId> = self.sessions_of(node).collect();
         for session in sessions {
             let named = self.browser_of(session).and_then(|(_, browser)| browser.session(session)).map(|s| s.named);
@@ -190,8 +192,8 @@ impl<X> Machine<X> {
 
     // --- time ---
 
-    /// What happened before there was log time happened now, not in 1970.
-    fn date_what_is_undated(&mut self) {
+    /// What happened before there was log time, or while it was wrong, happened now.
+    fn date_anew(&mut self) {
         let now = self.clock.now();
         self.nodes.values_mut().filter(|node| node.is_lost()).for_each(|node| node.lose(now));
         self.left.values_mut().for_each(|left| *left = now);

@@ -23,6 +23,15 @@ pub struct Replica<X> {
     sending: bool,
 }
 
+/// A place in a log that may be replaced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reached {
+    /// Places of different generations have nothing to do with each other.
+    pub generation: u32,
+    /// The last offset that was folded.
+    pub applied: Option<Offset>,
+}
+
 /// Which of the node's sessions are to be woken.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Wake {
@@ -64,9 +73,16 @@ impl<X> Replica<X> {
 
     // --- the node's own sessions ---
 
-    /// A tab wants notifications. Gives the generation that its positions belong to.
-    pub fn open(&mut self, now: u64, number: u64, mine: Mine) -> u32 {
-        self.reporter.open(number, mine);
+    /// How far the log has been folded, and of which generation that is.
+    #[must_use]
+    pub fn reached(&self) -> Reached {
+        Reached { generation: self.generation, applied: self.machine.applied().last() }
+    }
+
+    /// A tab that was greeted at `reached` wants notifications. Gives the generation that its positions belong to.
+    pub fn open(&mut self, now: u64, number: u64, reached: Reached, mine: Mine) -> u32 {
+        let from = reached.applied.filter(|_| reached.generation == self.generation);
+        self.reporter.open(number, Mine { from, ..mine });
         self.rhythm.on_changed(now);
         self.generation
     }
@@ -207,6 +223,12 @@ impl<X> Replica<X> {
         self.reporter.reports(lines, at)
     }
 
+    /// Whether the others have been told that this node goes.
+    #[must_use]
+    pub fn has_left(&self) -> bool {
+        !self.machine.knows(self.node)
+    }
+
     // --- for the caller ---
 
     /// How notifications ended since this was asked last, as far as it is this node's to count (rule 9).
@@ -229,9 +251,7 @@ impl<X> Replica<X> {
         for user in &touched.users {
             wake.next.extend(self.machine.owners(user).filter(mine).map(|owner| owner.number));
         }
-        for (user, browser) in &touched.opened {
-            wake.prove.extend(self.machine.owner(user, browser).filter(mine).map(|owner| owner.number));
-        }
+        wake.prove.extend(touched.prove.iter().filter(|session| mine(session)).map(|session| session.number));
         wake
     }
 

@@ -155,7 +155,7 @@ impl Reporter {
     /// A heartbeat, if the previous one was read back (rule 7). Remembered here and not asked of the fold, which may have
     /// forgotten the node in between.
     pub fn beat(&mut self) -> Option<Line> {
-        if self.beating {
+        if self.beating && !planted(Bug::BeatBlindly) {
             return None;
         }
         self.beat += 1;

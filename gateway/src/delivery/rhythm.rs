@@ -177,7 +177,7 @@ impl Rhythm {
             return None;
         }
         let gathered = self.gather_until.is_some_and(|at| at <= now);
-        let round = may_name && self.round_at <= now;
+        let round = may_name && self.round_at <= now && !planted(Bug::NoRounds);
         let turn = Turn { confirms: self.confirm_at <= now, beat: self.beat_at <= now, round };
         if !(gathered || turn.beat || turn.round) {
             return None;

@@ -10,12 +10,15 @@ use bellwire_common::record::{Entry as Line, Notify, Opened, Record, Report};
 use super::{DUPLICATE_GRACE_MS, Limits, Machine, Position, Touched};
 
 mod properties;
+mod replica;
 mod reporting;
 mod rules;
+mod time;
 
 pub(super) const TTL_MS: u64 = 600_000;
 const A: NodeId = NodeId(1);
 const B: NodeId = NodeId(2);
+const C: NodeId = NodeId(3);
 
 /// A log that is written by hand and folded at once.
 pub(super) struct World {
@@ -70,6 +73,21 @@ impl World {
         numbers.1 += 1;
         let number = numbers.1;
         self.report(node, vec![Line::Beat { number }])
+    }
+
+    /// Three heartbeats: log time begins.
+    fn begin(&mut self, node: NodeId) {
+        for _ in 0..3 {
+            self.beat(node);
+        }
+    }
+
+    /// Heartbeats of a node for so long.
+    fn pass(&mut self, node: NodeId, ms: u64) {
+        let until = self.now + ms;
+        while self.now < until {
+            self.beat(node);
+        }
     }
 
     /// Opens a tab; its greeting saw all that there is.

@@ -181,6 +181,11 @@ impl Dialect {
         }
     }
 
+    /// Another log stands where the old one was: what greetings of that one are answered with proves nothing.
+    pub fn on_replaced(&mut self, secret: u64) {
+        self.secret = secret;
+    }
+
     pub(super) fn proof_of(&self, id: &str) -> Option<Offset> {
         greeting::offset_of(self.secret, id)
     }

@@ -39,6 +39,7 @@ impl Session {
             debug!("another log: the tab starts anew");
             place.generation = next.generation;
             self.liveness.on_replaced();
+            self.dialect.on_replaced(fastrand::u64(..));
             next = place.shard.next(self.seat.number, self.liveness.written(), FETCH_MAX);
         }
         if next.held.is_empty() {

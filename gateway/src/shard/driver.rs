@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
 use tokio::sync::watch;
-use tokio::time::sleep_until;
+use tokio::time::{sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
@@ -24,6 +24,9 @@ pub(crate) struct Signals {
     /// Ends the task after a last report.
     pub(crate) stop: CancellationToken,
 }
+
+/// A node that goes reads its own last report within this time, or leaves without.
+const LEFT_WITHIN: Duration = Duration::from_secs(2);
 
 type Append = BoxFuture<'static, Result<(), AppendError>>;
 
@@ -135,8 +138,23 @@ impl Driver {
             let _ = append.await;
         }
         let records = self.shard.leave();
-        if !records.is_empty() && self.shard.log.append(self.shard.id, records, Safety::Safe).await.is_err() {
+        if records.is_empty() {
+            return;
+        }
+        if self.shard.log.append(self.shard.id, records, Safety::Safe).await.is_err() {
             debug!(shard = %self.shard.id, "the last report did not reach the log; the others will miss the heartbeat");
+            return;
+        }
+        // What ended before the last report may be this node's to count.
+        let _ = timeout(LEFT_WITHIN, self.read_until_left()).await;
+    }
+
+    async fn read_until_left(&mut self) {
+        while !self.shard.lock().replica.has_left() {
+            match self.reader.next().await {
+                Some(event) => self.on_event(event),
+                None => break,
+            }
         }
     }
 }

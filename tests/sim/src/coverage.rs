@@ -1,9 +1,16 @@
 //! Runs plans, and counts what happened in them.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
 
+use crate::delivery::bug::Bug;
 use crate::oracle::{Violation, judge, judge_end};
 use crate::plan::{Kind, Plan};
+use crate::plant;
+use crate::shrink::shrink;
 use crate::world::World;
 
 /// What a run showed.
@@ -98,4 +105,77 @@ impl Coverage {
         let head = format!("{} runs, {events} events each, at least {kinds} kinds of fault in each\n", self.runs);
         head + &Kind::ALL.iter().map(line).collect::<String>()
     }
+}
+
+/// How plans are made of seeds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Weather {
+    /// [`Plan::of`].
+    Foul,
+    /// [`Plan::calm`].
+    Calm,
+}
+
+impl Weather {
+    /// The plan of a seed.
+    #[must_use]
+    pub fn plan(self, seed: u64) -> Plan {
+        match self {
+            Self::Foul => Plan::of(seed),
+            Self::Calm => Plan::calm(seed),
+        }
+    }
+}
+
+/// Runs many seeds on all processors, until one breaks a promise; says what was covered, and the smallest seed that broke
+/// one.
+#[must_use]
+pub fn sweep(seeds: Range<u64>, weather: Weather, bug: Option<Bug>) -> (Coverage, Option<u64>) {
+    let next = AtomicU64::new(seeds.start);
+    let broken = Mutex::new(None::<u64>);
+    let coverage = Mutex::new(Coverage::default());
+    let workers = thread::available_parallelism().map_or(1, usize::from);
+    thread::scope(|scope| {
+        for _ in 0..workers {
+            scope.spawn(|| {
+                plant(bug);
+                let mut mine = Coverage::default();
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= seeds.end || broken.lock().is_ok_and(|broken| broken.is_some()) {
+                        break;
+                    }
+                    let run = run(weather.plan(seed));
+                    mine.add(&run);
+                    if !run.violations.is_empty()
+                        && let Ok(mut broken) = broken.lock()
+                    {
+                        *broken = Some(broken.map_or(seed, |first| first.min(seed)));
+                    }
+                }
+                if let Ok(mut coverage) = coverage.lock() {
+                    coverage.merge(&mine);
+                }
+            });
+        }
+    });
+    (coverage.into_inner().unwrap_or_default(), broken.into_inner().ok().flatten())
+}
+
+/// What a seed breaks, and the smallest replay of the first of it.
+#[must_use]
+pub fn story(seed: u64, weather: Weather, bug: Option<Bug>) -> String {
+    plant(bug);
+    let plan = weather.plan(seed);
+    let violations = run(plan.clone()).violations;
+    let mut text: String = violations.iter().map(|violation| format!("seed {seed} breaks {violation}\n")).collect();
+    if let Some(first) = violations.first() {
+        let kept = shrink(&plan, first.promise);
+        let list = kept.iter().map(usize::to_string).collect::<Vec<_>>().join(",");
+        let calm = if weather == Weather::Calm { " --calm" } else { "" };
+        let planted = bug.map(|bug| format!(" --plant {bug:?}")).unwrap_or_default();
+        text += &format!("smallest replay: bellwire-sim --seed {seed}{calm}{planted} --keep {list}\n");
+    }
+    plant(None);
+    text
 }

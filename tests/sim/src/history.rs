@@ -43,6 +43,8 @@ pub struct Landed {
 pub struct Shown {
     /// When.
     pub at: Ms,
+    /// When its node decided to send it.
+    pub sent: Ms,
     /// In which log it stood, and where.
     pub epoch: u32,
     /// See `epoch`.

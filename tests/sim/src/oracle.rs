@@ -6,10 +6,11 @@ use std::fmt;
 use bellwire_common::ids::{BrowserId, SessionId, UnixMillis, UserId};
 
 use crate::delivery::Position;
-use crate::history::{Connection, History, Ms, Shown, touches};
+use crate::history::{Connection, History, Ms, Shown, Span, touches};
 use crate::plan::Kind;
 use crate::world::{EPOCH_MS, World};
 
+mod late;
 mod repeats;
 
 /// Something that must not be.
@@ -44,6 +45,10 @@ pub fn judge(world: &World) -> Vec<Violation> {
     for connection in &history.connections {
         found.extend(twice_on_one_connection(connection));
     }
+    if world.ran_away() {
+        found.push(violation('k', "there is no end of events".to_owned()));
+        return found;
+    }
     let told = clocks_can_be_told(world);
     for browser in 0..history.browsers.len() {
         if told {
@@ -57,6 +62,7 @@ pub fn judge(world: &World) -> Vec<Violation> {
     if !world.plan.bounded && told {
         for browser in 0..history.browsers.len() {
             found.extend(missed(world, browser));
+            found.extend(late::not_in_time(world, browser));
         }
         found.extend(shown_to_nobody(world));
     }
@@ -68,7 +74,10 @@ pub fn judge(world: &World) -> Vec<Violation> {
 /// Judges the books, when everything has expired.
 #[must_use]
 pub fn judge_end(world: &World) -> Vec<Violation> {
-    let mut found: Vec<Violation> = owners_without_a_socket(world);
+    let mut found = Vec::new();
+    if clocks_can_be_told(world) {
+        found.extend(owners_without_a_socket(world));
+    }
     found.extend(books_are_wrong(world));
     found
 }
@@ -102,13 +111,17 @@ fn twice_on_one_connection(connection: &Connection) -> Option<Violation> {
     Some(violation('j', format!("offset {} twice on a connection of browser {}", twice.offset, connection.browser)))
 }
 
-/// (c). What waited in a link that carried nothing, or for a page that hung, is shown late: another tab went on.
+/// (c). What waited in a link that carried nothing, or for a page that hung, is shown late: another tab went on. So does
+/// a gateway that reads late, and has not read yet what has expired for the others.
 fn out_of_order(history: &History, browser: usize) -> Option<Violation> {
     let mut first = BTreeSet::new();
     let mut last = (0, 0);
     for (connection, shown) in shows(history, browser) {
-        let broken = &history.connections[connection].broken;
-        let waited = broken.iter().any(|span| touches(*span, shown.at.saturating_sub(LATE_FRAMES_MS), shown.at));
+        let connection = &history.connections[connection];
+        let then = |span: Span| touches(span, shown.at.saturating_sub(LATE_FRAMES_MS), shown.at);
+        let reads_late = |(span, kind): &(Span, Kind)| matches!(kind, Kind::Lag | Kind::Deaf) && then(*span);
+        let waited = connection.broken.iter().any(|span| then(*span))
+            || history.nodes[connection.node].broken.iter().any(reads_late);
         if !first.insert(shown.number) || waited {
             continue;
         }
@@ -160,14 +173,18 @@ fn known_since(world: &World, browser: usize) -> Option<Ms> {
     connections.sort_by_key(|connection| connection.announced);
     let mut known: Option<Ms> = None;
     let mut here_until = 0;
+    // A tab that was announced before may have made the browser known, and begun later.
+    let mut greeted = 0;
     for connection in connections {
         let announced = connection.announced?;
         if announced > here_until + world.plan.ttl.saturating_sub(EXPIRY_MARGIN_MS) {
             known = None;
+            greeted = 0;
         }
+        greeted = greeted.max(connection.greeted.unwrap_or_default());
         here_until = here_until.max(connection.ended.unwrap_or(Ms::MAX));
         if known.is_none() && was_told(history, connection, announced) {
-            known = connection.greeted;
+            known = Some(greeted);
         }
     }
     known
@@ -248,7 +265,10 @@ fn owners_without_a_socket(world: &World) -> Vec<Violation> {
             let (user, browser) = ids_of(&world.history, index);
             if let Some(owner) = node.replica.machine().owner(&user, &browser).filter(|owner| !sockets.contains(owner))
             {
-                found.push(violation('i', format!("browser {index} is owned by {owner:?}, which has no socket")));
+                let (seen_by, late) = (node.id, node.late);
+                let text =
+                    format!("browser {index} is owned by {owner:?}, which has no socket, for {seen_by} (late: {late})");
+                found.push(violation('i', text));
             }
         }
     }
@@ -259,7 +279,10 @@ fn owners_without_a_socket(world: &World) -> Vec<Violation> {
 /// (f)
 fn books_are_wrong(world: &World) -> Option<Violation> {
     let history = &world.history;
-    if [Kind::Crash, Kind::PowerCut, Kind::Replaced].into_iter().any(|kind| history.had(kind)) {
+    // Whoever was away for so long that it was forgotten is to the others as one that crashed.
+    let forgotten = |span: &Span| span.1 - span.0 + EXPIRY_MARGIN_MS > world.plan.ttl;
+    let crashed = [Kind::Crash, Kind::PowerCut, Kind::Replaced].into_iter().any(|kind| history.had(kind));
+    if crashed || history.nodes.iter().flat_map(|node| &node.broken).any(|(span, _)| forgotten(span)) {
         return None;
     }
     let came = history.sent.iter().filter(|sent| sent.records > 0).count() as u64;

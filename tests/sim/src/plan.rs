@@ -68,6 +68,8 @@ kinds! {
     Hang "page hangs",
     /// A page answers late.
     Slow "page answers late",
+    /// A page shows what comes and never answers again.
+    Silent "page never answers",
     /// A tab is closed.
     Close "tab closed",
     /// A tab moves to another node.
@@ -121,6 +123,8 @@ pub struct Plan {
     pub browsers: usize,
     /// Time to live.
     pub ttl: Ms,
+    /// So often every session is named.
+    pub round_every: Ms,
     /// Small bounds on what is held for a user.
     pub bounded: bool,
     /// The run goes on until everything has expired.
@@ -140,6 +144,18 @@ pub const KINDS_MIN: usize = 5;
 /// Nodes of a run at the least.
 pub const NODES_MIN: usize = 3;
 
+/// Kinds that make each other worse, and seldom come together by chance.
+const THEMES: [&[Kind]; 4] = [
+    // Late readers meet what the others have forgotten.
+    &[Kind::Forgotten, Kind::LateStart, Kind::Close, Kind::Move, Kind::Break, Kind::Freeze],
+    // Late proofs of old tabs, while others have gone on.
+    &[Kind::Hang, Kind::Slow, Kind::Close, Kind::Move, Kind::ReportTwice, Kind::Break],
+    // Nodes that write and do not read, or the other way round.
+    &[Kind::Deaf, Kind::Dumb, Kind::Lag, Kind::Freeze, Kind::Move, Kind::Break],
+    // Deploys in bad weather.
+    &[Kind::Drain, Kind::LateStart, Kind::ReportUnknown, Kind::ReportTwice, Kind::Repeat, Kind::Break],
+];
+
 impl Plan {
     /// A run with many kinds of fault at once.
     #[must_use]
@@ -147,7 +163,13 @@ impl Plan {
         let mut rng = fastrand::Rng::with_seed(seed ^ 0x5eed_0000_0000_0001);
         let mut kinds = Kind::ALL.to_vec();
         rng.shuffle(&mut kinds);
-        kinds.truncate(rng.usize(KINDS_MIN + 1..=12));
+        if rng.u8(..) < 64 {
+            let theme = THEMES[rng.usize(..THEMES.len())];
+            kinds.retain(|kind| !theme.contains(kind));
+            kinds.splice(0..0, theme.iter().copied());
+        }
+        // Some find nothing to strike.
+        kinds.truncate(rng.usize(KINDS_MIN + 4..=13));
         Self::with(seed, kinds, &mut rng)
     }
 
@@ -168,6 +190,8 @@ impl Plan {
             users: rng.usize(2..=4),
             browsers: rng.usize(1..=3),
             ttl,
+            // Often, so that late readers live of it; or seldom, so that nothing else is made good by it.
+            round_every: if rng.bool() { 10_000 } else { 40_000 },
             bounded: rng.u8(..) < 24,
             to_the_end: ttl < 300_000 && rng.u8(..) < 96,
             kinds,

@@ -3,11 +3,11 @@
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BinaryHeap};
 
-use bellwire_common::ids::{NodeId, Offset, UnixMillis};
+use bellwire_common::ids::{NodeId, UnixMillis};
 use bellwire_common::record::Record;
 use bellwire_gateway::protocol::Protocol;
 
-use crate::delivery::{Limits, Position, Replica};
+use crate::delivery::{Limits, Position, Reached, Replica};
 use crate::history::{Browser, History, Ms};
 use crate::liveness::Liveness;
 use crate::log::Log;
@@ -24,6 +24,9 @@ pub(crate) const EPOCH_MS: u64 = 1_800_000_000_000;
 
 /// From the end of trouble to the judgement: dead links (37 s), stalls, losses and reconnects have settled by then.
 pub const SETTLE_MS: Ms = 60_000;
+
+/// A run has some ten thousand events.
+const EVENTS_MAX: u64 = 200_000;
 
 /// A run in progress, or at its end.
 pub struct World {
@@ -51,11 +54,13 @@ pub struct World {
 
 /// One gateway process.
 pub(crate) struct Node {
-    id: NodeId,
+    pub(crate) id: NodeId,
     pub(crate) replica: Replica<()>,
     pub(crate) state: State,
     frozen_until: Ms,
     deaf_until: Ms,
+    /// A new attachment would bring no more either.
+    stays_deaf: bool,
     dumb_until: Ms,
     lag_until: Ms,
     /// Its reader lost the log, and attaches anew when it can.
@@ -93,7 +98,7 @@ struct Session {
     connection: usize,
     protocol: Protocol,
     liveness: Liveness,
-    greeted_at: Option<Offset>,
+    greeted_at: Reached,
     /// What its positions belong to; none before it is announced.
     generation: Option<u32>,
     /// The log that the generation stands for.
@@ -114,6 +119,8 @@ struct Tab {
     hung_until: Ms,
     /// The page answers so late until then.
     slow_until: Ms,
+    /// The page shows what comes and answers nothing.
+    silent: bool,
     /// What a hung page has not handled yet.
     waiting: Vec<Frame>,
     link: Vec<Link>,
@@ -133,8 +140,8 @@ struct Link {
 /// What a node sends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Frame {
-    Greeting(Option<u64>),
-    Notification { epoch: u32, offset: u64, number: usize },
+    Greeting(Option<(u32, u64)>),
+    Notification { sent: Ms, epoch: u32, offset: u64, number: usize },
     Ping(Position),
     NativePing,
     End,
@@ -144,7 +151,7 @@ enum Frame {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Message {
     /// V1 and V2 registration with the greeting's position; native hello with the cursor that it kept.
-    Register(Option<u64>),
+    Register(Option<(u32, u64)>),
     Hello(Option<(u32, u64)>),
     Ack(u32, u64),
     Pong(Position),
@@ -217,13 +224,19 @@ impl World {
 
     /// Runs until `until`.
     pub fn run(&mut self, until: Ms) {
-        while self.heap.peek().is_some_and(|due| due.at <= until) {
+        while self.heap.peek().is_some_and(|due| due.at <= until) && !self.ran_away() {
             let Some(due) = self.heap.pop() else { break };
             self.now = self.now.max(due.at);
             self.events += 1;
             self.on(due.event);
         }
         self.now = until;
+    }
+
+    /// Something is done again and again.
+    #[must_use]
+    pub fn ran_away(&self) -> bool {
+        self.events > EVENTS_MAX
     }
 
     /// When the judgement comes.

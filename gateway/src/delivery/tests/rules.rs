@@ -132,7 +132,7 @@ fn rule_4_a_known_browser_goes_on_at_its_cursor() {
 #[test]
 fn rule_5_expired_ones_are_dropped_and_counted() {
     let mut world = World::new();
-    world.beat(A);
+    world.begin(A);
     world.open(tab(A, 1), "x");
     let short = world.notify_until("short", world.now + 500);
     world.notify("long");
@@ -146,7 +146,7 @@ fn rule_5_expired_ones_are_dropped_and_counted() {
 #[test]
 fn rule_5_one_wrong_clock_expires_nothing() {
     let mut world = World::new();
-    world.beat(A);
+    world.begin(A);
     world.open(tab(A, 1), "x");
     world.notify("n");
     world.now += 10 * TTL_MS;
@@ -244,12 +244,47 @@ fn rule_7_sessions_of_a_node_lost_for_long_are_removed_and_cursors_stay() {
         world.beat(B);
     }
     assert_eq!(world.owner("x"), Some(tab(A, 1)));
-    world.now += TTL_MS + 1;
-    world.beat(B);
+    world.pass(B, TTL_MS + 3_000);
     assert_eq!(world.owner("x"), None);
     let two = world.notify("two");
     world.open_from(tab(B, 1), "x", Some(two));
     assert_eq!(world.next(tab(B, 1)), ["two"]);
+}
+
+#[test]
+fn rule_7_a_late_report_does_not_bring_back_who_has_left() {
+    let mut world = World::new();
+    world.beat(A);
+    world.report(A, vec![Line::Leave]);
+    world.report(A, vec![Line::Beat { number: 9 }, Line::Opened(opened(tab(A, 1), "x", None))]);
+    assert!(!world.machine.knows(A));
+    assert_eq!(world.owner("x"), None);
+}
+
+#[test]
+fn rule_9_where_all_are_taken_for_lost_one_counts_all_the_same() {
+    let mut world = World::new();
+    world.beat(A);
+    for _ in 0..3 {
+        world.beat(B);
+    }
+    world.report(B, vec![Line::Leave]);
+    assert_eq!(world.machine.living().count(), 0);
+    world.notify("n");
+    world.notify("n");
+    assert_eq!(world.machine.outcomes_to_count().duplicate, 1, "the machine is that of A");
+}
+
+#[test]
+fn rule_11_a_stall_asks_all_other_tabs_of_the_browser() {
+    let mut world = World::new();
+    for number in 1..=3 {
+        world.open(tab(A, number), "x");
+    }
+    let mut touched = Touched::default();
+    let report = Report { node: A, number: 99, at: UnixMillis(world.now), entries: vec![Line::Stalled { session: 1 }] };
+    world.machine.apply(Offset(world.next), Record::Report(report), || (), &mut touched);
+    assert_eq!(touched.prove, [tab(A, 2), tab(A, 3)]);
 }
 
 #[test]
@@ -274,7 +309,7 @@ fn rule_8_sessions_that_a_round_does_not_name_are_dropped() {
 #[test]
 fn rule_9_each_ends_in_one_state() {
     let mut world = World::with(Limits { user_entries: 2, ..limits() });
-    world.beat(A);
+    world.begin(A);
     world.open(tab(A, 1), "x");
     let one = world.notify("delivered");
     world.confirm(tab(A, 1), one);
@@ -376,14 +411,12 @@ fn records_read_again_change_nothing() {
 #[test]
 fn users_without_anything_are_forgotten() {
     let mut world = World::new();
-    world.beat(A);
+    world.begin(A);
     world.open(tab(A, 1), "x");
     world.notify("n");
     world.close(tab(A, 1));
-    world.now += TTL_MS + 1_000;
-    world.beat(A);
-    world.now += TTL_MS + 1_000;
-    world.beat(A);
+    world.pass(A, TTL_MS);
+    world.pass(A, DUPLICATE_GRACE_MS + 2_000);
     assert_eq!(world.machine.users.len(), 0);
     assert_eq!(world.machine.held_bytes(), 0);
 }

@@ -12,15 +12,18 @@ const TIME_TO_TELL_MS: Ms = 3_000;
 const TIME_TO_LOSE_MS: Ms = 6_000;
 
 pub(super) fn unexcused(history: &History, browser: usize) -> Option<Violation> {
+    let mut shows = shows(history, browser);
+    // Whose decision came first: frames may wait in a link for long.
+    shows.sort_by_key(|(_, shown)| shown.sent);
     let mut last: BTreeMap<usize, (usize, Shown)> = BTreeMap::new();
-    for (connection, shown) in shows(history, browser) {
+    for (connection, shown) in shows {
         let Some((before, first)) = last.insert(shown.number, (connection, shown)) else { continue };
         if first.epoch == shown.epoch && !is_excused(history, (before, first), (connection, shown)) {
             return Some(violation(
-                if shown.at < first.at + TIME_TO_TELL_MS { 'b' } else { 'd' },
+                if shown.sent < first.sent + TIME_TO_TELL_MS { 'b' } else { 'd' },
                 format!(
-                    "browser {browser} shows {} at {} on connection {before}, and at {} on connection {connection}",
-                    shown.number, first.at, shown.at
+                    "browser {browser} is sent {} at {} on connection {before}, and at {} on connection {connection}",
+                    shown.number, first.sent, shown.sent
                 ),
             ));
         }
@@ -33,8 +36,8 @@ fn is_excused(history: &History, first: (usize, Shown), second: (usize, Shown)) 
     let proves = |(_, epoch, upto): &&(Ms, u32, u64)| *epoch == first.1.epoch && *upto >= first.1.offset;
     let proof = connection.proofs.iter().find(proves).map(|(at, _, _)| *at);
     let told = proof.map_or(Ms::MAX, |at| at + TIME_TO_TELL_MS);
-    let until = told.min(second.1.at);
-    unknown_of_first(history, connection, first.1.at, until, proof) || second_is_behind(history, second, first.1.at)
+    let until = told.min(second.1.sent);
+    unknown_of_first(history, connection, first.1.sent, until, proof) || second_is_behind(history, second, first.1.sent)
 }
 
 /// The first tab or its node could not tell that it was shown.

@@ -4,6 +4,7 @@ use bellwire_gateway::protocol::Protocol;
 
 use super::{Event, Frame, Link, Message, State, Tab, World};
 use crate::history::{Connection, Ms, Shown};
+use crate::plan::Kind;
 
 /// The unmodified V2 front end comes back after this.
 const V2_RECONNECT_MS: Ms = 3_000;
@@ -14,13 +15,16 @@ const KEEP_ALIVE_MS: Ms = 30_000;
 
 impl World {
     pub(super) fn open_tab(&mut self, browser: usize, protocol: Protocol) {
+        // A page may be slow to answer its first greeting.
+        let slow_until = if self.chance(Kind::Slow, 128) { self.now + SLOW_MS_MAX } else { 0 };
         self.tabs.push(Tab {
             browser,
             protocol,
             open: true,
             connection: None,
             hung_until: 0,
-            slow_until: 0,
+            slow_until,
+            silent: false,
             waiting: Vec::new(),
             link: Vec::new(),
         });
@@ -38,6 +42,8 @@ impl World {
         }
         let node = ready[self.rng.usize(..ready.len())];
         let tab = &mut self.tabs[index];
+        let slow_until = if tab.slow_until > self.now { tab.slow_until + SLOW_MS_MAX } else { 0 };
+        let unwell_until = tab.hung_until.max(slow_until);
         self.history.connections.push(Connection {
             browser: tab.browser,
             protocol: tab.protocol,
@@ -49,7 +55,7 @@ impl World {
             shown: Vec::new(),
             proofs: Vec::new(),
             // A page that hangs or is slow is no better on a new connection.
-            broken: vec![(self.now, tab.hung_until.max(tab.slow_until + SLOW_MS_MAX))],
+            broken: vec![(self.now, if tab.silent { Ms::MAX } else { unwell_until })],
         });
         let connection = self.history.connections.len() - 1;
         tab.connection = Some(connection);
@@ -179,16 +185,19 @@ impl World {
         let slow = self.tabs[index].slow_until > self.now;
         let think = if slow { self.rng.u64(500..SLOW_MS_MAX) } else { self.rng.u64(1..30) };
         match frame {
+            Frame::Greeting(Some(_)) | Frame::NativePing if self.tabs[index].silent => {}
             Frame::Greeting(place) => self.say_after(connection, think, Message::Register(place)),
             Frame::NativePing => self.say_after(connection, think, Message::NativePong),
-            Frame::Notification { epoch, offset, number } => {
-                let shown = Shown { at: self.now, epoch, offset, number };
+            Frame::Notification { sent, epoch, offset, number } => {
+                let shown = Shown { at: self.now, sent, epoch, offset, number };
                 self.tell(|| format!("connection {connection} shows {number} ({offset})"));
                 self.history.connections[connection].shown.push(shown);
                 if self.tabs[index].protocol == Protocol::Native {
                     let kept = &mut self.kept[self.tabs[index].browser];
                     *kept = (*kept).max(Some((epoch, offset)));
-                    self.say_after(connection, think, Message::Ack(epoch, offset));
+                    if !self.tabs[index].silent {
+                        self.say_after(connection, think, Message::Ack(epoch, offset));
+                    }
                 }
             }
             Frame::End => {

@@ -11,10 +11,8 @@ use crate::history::{Ms, NodeLife};
 use crate::liveness::Liveness;
 use crate::plan::Kind;
 
-/// Rounds are shorter than a gateway's, so that several come in a run.
-const ROUND_EVERY_MS: Ms = 15_000;
-/// A reader begins this much before the TTL; like a gateway's, it is more than two rounds.
-const READ_BACK_EXTRA_MS: Ms = 2 * ROUND_EVERY_MS + 3_000;
+/// A reader begins this much more than two rounds before the TTL, as a gateway's does.
+const READ_BACK_EXTRA_MS: Ms = 3_000;
 /// An append that gets no answer has failed.
 const APPEND_WITHIN_MS: Ms = 4_000;
 /// Sessions are told to go within this time.
@@ -22,11 +20,12 @@ const DRAIN_MS: Ms = 3_000;
 
 impl World {
     pub(super) fn start_node(&mut self, late: bool) {
-        let timing = Timing { round_every: ROUND_EVERY_MS, ..Timing::default() };
+        let timing = Timing { round_every: self.plan.round_every, ..Timing::default() };
+        let read_back = self.plan.ttl + 2 * self.plan.round_every + READ_BACK_EXTRA_MS;
         let id = NodeId(self.rng.u64(1..));
-        let first_round = self.rng.u64(1_000..ROUND_EVERY_MS);
+        let first_round = self.rng.u64(1_000..self.plan.round_every);
         let replica = Replica::new(id, self.limits(), timing, self.now, first_round);
-        let next = self.log.since(self.now.saturating_sub(self.plan.ttl + READ_BACK_EXTRA_MS));
+        let next = self.log.since(self.now.saturating_sub(read_back));
         let until = self.log.records.len();
         let reader = ReaderPlace { next, until, epoch: self.log.epoch, caught_up: false, scheduled: false };
         self.nodes.push(Node {
@@ -35,6 +34,7 @@ impl World {
             state: State::Starting,
             frozen_until: 0,
             deaf_until: 0,
+            stays_deaf: false,
             dumb_until: 0,
             lag_until: 0,
             reattaches: false,
@@ -132,8 +132,10 @@ impl World {
         let node = &mut self.nodes[index];
         node.reader.until = until;
         node.reader.caught_up = false;
-        // What kept the reader from reading does not keep a new one.
-        node.deaf_until = node.deaf_until.min(self.now + 200);
+        // What keeps a reader from reading does not always keep a new one.
+        if !node.stays_deaf {
+            node.deaf_until = node.deaf_until.min(self.now + 200);
+        }
         node.lag_until = node.lag_until.min(self.now);
         self.schedule_read(index);
     }
@@ -202,7 +204,7 @@ impl World {
         }
         if !written {
             self.tell(|| format!("node {index}: a report fails"));
-            self.history.writes_broken.push((self.now, self.now + 8_000));
+            self.history.writes_broken.push((self.now, self.now + APPEND_WITHIN_MS + 3_000));
             delay = self.rng.u64(1..APPEND_WITHIN_MS);
         }
         self.after(delay + 1, Event::Resolved { node: index, written });
@@ -266,7 +268,7 @@ impl World {
 
     fn look_left(&mut self, index: usize) {
         let node = &mut self.nodes[index];
-        if node.state == State::Leaving && !node.replica.machine().knows(node.id) {
+        if node.state == State::Leaving && node.replica.has_left() {
             node.state = State::Dead;
             self.history.nodes[index].left = Some(self.now);
         }
@@ -276,9 +278,9 @@ impl World {
 
     fn wake_sessions(&mut self, index: usize, wake: &Wake) {
         let all: Vec<u64> = if wake.all { self.nodes[index].sessions.keys().copied().collect() } else { Vec::new() };
-        for number in wake.prove.iter().copied() {
+        for number in &wake.prove {
             let now = self.now;
-            if let Some(session) = self.nodes[index].sessions.get_mut(&number) {
+            if let Some(session) = self.nodes[index].sessions.get_mut(number) {
                 Liveness::ask(&mut session.liveness, now);
             }
         }

@@ -28,7 +28,7 @@ impl World {
             return self.send(connection, Frame::End);
         }
         history.greeted = Some(self.now);
-        let greeted_at = self.applied(index).last();
+        let greeted_at = self.nodes[index].replica.reached();
         let node = &mut self.nodes[index];
         node.numbers += 1;
         let number = node.numbers;
@@ -84,8 +84,8 @@ impl World {
                 if !session.wants {
                     self.announce(index, number, Position::default());
                 }
-                if let Some(offset) = echo {
-                    self.prove(index, number, Offset(offset));
+                if let Some((epoch, offset)) = echo {
+                    self.prove(index, number, epoch, Offset(offset));
                 }
             }
             Message::Hello(kept) => {
@@ -94,9 +94,7 @@ impl World {
                 self.announce(index, number, if claimed <= applied { claimed } else { Position::default() });
             }
             Message::Ack(epoch, offset) => {
-                if epoch == self.log.epoch {
-                    self.prove(index, number, Offset(offset));
-                }
+                self.prove(index, number, epoch, Offset(offset));
             }
         }
         self.serve(index, number);
@@ -108,27 +106,30 @@ impl World {
         let Some(session) = self.nodes[index].sessions.get_mut(&number) else { return };
         session.wants = true;
         session.liveness.on_announced();
-        let from = session.greeted_at.take();
+        let reached = session.greeted_at;
         let history = &mut self.history.connections[session.connection];
         history.announced = Some(now);
         let user = user_id(self.history.browsers[history.browser].user);
         let browser = BrowserId::try_new(&format!("b{}", history.browser)).expect("a browser");
-        let mine = Mine { user, browser, from, confirmed: claimed, stalled: false };
+        let mine = Mine { user, browser, from: None, confirmed: claimed, stalled: false };
         self.tell(|| format!("session {}-{number} announced: {mine:?}", self.nodes[index].id));
         let node = &mut self.nodes[index];
-        let generation = node.replica.open(now, number, mine);
+        let generation = node.replica.open(now, number, reached, mine);
         if let Some(session) = node.sessions.get_mut(&number) {
             session.generation = Some(generation);
             session.epoch = node.reader.epoch;
         }
     }
 
-    fn prove(&mut self, index: usize, number: u64, offset: Offset) {
+    /// A proof for another log is none.
+    fn prove(&mut self, index: usize, number: u64, epoch: u32, offset: Offset) {
         let now = self.now;
         let Some(session) = self.nodes[index].sessions.get(&number) else { return };
+        if session.epoch != epoch {
+            return;
+        }
         let connection = session.connection;
         if Position::after(offset) <= session.liveness.written() {
-            let epoch = session.epoch;
             self.history.connections[connection].proofs.push((now, epoch, offset.0));
         }
         let Some(session) = self.nodes[index].sessions.get_mut(&number) else { return };
@@ -188,7 +189,8 @@ impl World {
                 Due::Greeting(upto) => {
                     session.liveness.on_greeting_sent(now, upto);
                     let native = session.protocol == Protocol::Native;
-                    let greeting = Frame::Greeting(upto.last().map(|offset| offset.0));
+                    let epoch = session.epoch;
+                    let greeting = Frame::Greeting(upto.last().map(|offset| (epoch, offset.0)));
                     self.send(connection, if native { Frame::NativePing } else { greeting });
                 }
                 Due::Judge => match session.liveness.judge(now) {
@@ -233,7 +235,7 @@ impl World {
             }
             let number = usize::from_str_radix(held.id.as_str(), 16).expect("a number");
             self.tell(|| format!("node {index} sends {number} on connection {connection}"));
-            self.send(connection, Frame::Notification { epoch, offset: held.offset.0, number });
+            self.send(connection, Frame::Notification { sent: now, epoch, offset: held.offset.0, number });
             if ping {
                 self.send(connection, Frame::Ping(upto));
             }

@@ -54,7 +54,7 @@ impl World {
             }
             Kind::WrongClock => {
                 let Some(node) = self.pick_node(pick) else { return false };
-                self.nodes[node].skew = if pick % 3 == 0 { -HOUR_MS } else { HOUR_MS };
+                self.nodes[node].skew = if pick.is_multiple_of(3) { -HOUR_MS } else { HOUR_MS };
                 true
             }
             Kind::Repeat => {
@@ -90,6 +90,7 @@ impl World {
         let Some(index) = self.pick_node(pick) else { return false };
         let until = self.now + lasts;
         let node = &mut self.nodes[index];
+        node.stays_deaf = pick.is_multiple_of(2);
         let field = match kind {
             Kind::Deaf => &mut node.deaf_until,
             Kind::Dumb => &mut node.dumb_until,
@@ -152,6 +153,10 @@ impl World {
                 *field = (*field).max(until);
                 self.at(until, Event::Page { tab: index });
             }
+            Kind::Silent => {
+                self.tabs[index].silent = true;
+                self.history.connections[connection].broken.push((self.now, Ms::MAX));
+            }
             Kind::Break => self.on_snap(connection),
             Kind::Move => {
                 let (browser, protocol) = (self.tabs[index].browser, self.tabs[index].protocol);
@@ -183,7 +188,7 @@ impl World {
             self.tabs[index].hung_until = now;
             self.tabs[index].slow_until = now;
             if let Some(connection) = self.tabs[index].connection {
-                for span in &mut self.history.connections[connection].broken {
+                for span in self.history.connections[connection].broken.iter_mut().filter(|span| span.1 < Ms::MAX) {
                     span.1 = span.1.min(now);
                 }
                 self.tabs[index].link[0].dark_until = now;
@@ -218,6 +223,9 @@ impl World {
     /// Whether a tab of the browser is connected, announced and well, and since when.
     pub(crate) fn well_since(&self, browser: usize) -> Option<Ms> {
         let tabs = self.tabs.iter().filter(|tab| tab.browser == browser && tab.open);
-        tabs.filter_map(|tab| self.history.connections[tab.connection?].announced).min()
+        // A page that never answers cannot be told from a dead one: it is served as long as the browser has no other.
+        let others = self.history.connections.iter().filter(|connection| connection.browser == browser).count() > 1;
+        let well = tabs.filter(|tab| !(tab.silent && others));
+        well.filter_map(|tab| self.history.connections[tab.connection?].announced).min()
     }
 }
