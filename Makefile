@@ -1,6 +1,6 @@
 # The same recipes for people and for CI. What each does: CONTRIBUTING.md
 
-.PHONY: run test test-full bench fuzz
+.PHONY: run test test-full chaos bench fuzz
 
 run:
 	cargo run --release
@@ -10,6 +10,11 @@ test:
 
 test-full:
 	@tests/run --full
+
+# The simulation over far more schedules, and the real faults for longer; SEEDS and ROUNDS say how much.
+SEEDS ?= 200000
+chaos:
+	@BELLWIRE_SIM_SEEDS=$(SEEDS) tests/run --full sim faults
 
 # Micro-benchmarks, then the load generator (docs/performance.md), some 15 minutes. LOAD chooses what it measures.
 LOAD ?=

@@ -22,6 +22,8 @@ pub enum Bug {
     ForgetIds,
     /// Rule 7: a heartbeat does not wait for the one before.
     BeatBlindly,
+    /// Rule 7: a heartbeat whose append failed is followed by another.
+    BeatAnew,
     /// Rule 7: a node that is back gets its place back.
     KeepAge,
     /// Rule 8: a difference is told once and never again.
@@ -44,7 +46,7 @@ pub enum Bug {
 
 impl Bug {
     /// All of them, with their rules.
-    pub const ALL: [(u8, Self); 18] = [
+    pub const ALL: [(u8, Self); 19] = [
         (0, Self::ForgetGreeting),
         (1, Self::EveryTabOwns),
         (1, Self::BadTabsOwnNothing),
@@ -54,6 +56,7 @@ impl Bug {
         (5, Self::LatestClock),
         (6, Self::ForgetIds),
         (7, Self::BeatBlindly),
+        (7, Self::BeatAnew),
         (7, Self::KeepAge),
         (8, Self::TellOnce),
         (8, Self::NoRounds),

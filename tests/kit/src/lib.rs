@@ -12,5 +12,6 @@ pub mod eventually;
 pub mod http;
 pub mod ports;
 pub mod process;
+pub mod proxy;
 pub mod tab;
 pub mod webdriver;

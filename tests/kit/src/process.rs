@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -76,11 +77,13 @@ impl Process {
         Ok(Self { name: name.to_owned(), leash: child.stdin.take(), child, pid, output })
     }
 
-    /// The first line that contains `words`, which may have been written already.
+    /// The first line that contains `words`, which may have been written already. Fails at once when no more can come.
     pub async fn line(&self, words: &str, deadline: Duration) -> Result<String> {
         let found = self.output.wait_for(|lines| lines.iter().find(|line| line.contains(words)).cloned());
         let line = timeout(deadline, found).await.ok().flatten();
-        line.with_context(|| format!("{} did not write {words:?} within {deadline:?}:\n{}", self.name, self.output))
+        line.with_context(|| {
+            format!("{} did not write {words:?} within {deadline:?}, or has ended:\n{}", self.name, self.output)
+        })
     }
 
     /// Everything that it has written so far, both streams in the order of arrival.
@@ -146,6 +149,8 @@ impl Drop for Process {
 #[derive(Debug, Clone)]
 struct Output {
     lines: Arc<Mutex<Vec<String>>>,
+    /// Pipes that are open.
+    open: Arc<AtomicUsize>,
     grown: Arc<watch::Sender<()>>,
 }
 
@@ -154,7 +159,7 @@ const LINES_MAX: usize = 20_000;
 
 impl Default for Output {
     fn default() -> Self {
-        Self { lines: Arc::default(), grown: Arc::new(watch::channel(()).0) }
+        Self { lines: Arc::default(), open: Arc::default(), grown: Arc::new(watch::channel(()).0) }
     }
 }
 
@@ -162,6 +167,7 @@ impl Output {
     fn keep(&self, pipe: Option<impl AsyncRead + Unpin + Send + 'static>) {
         let Some(pipe) = pipe else { return };
         let this = self.clone();
+        this.open.fetch_add(1, Ordering::AcqRel);
         tokio::spawn(async move {
             let mut pipe = BufReader::new(pipe);
             let mut line = Vec::new();
@@ -169,6 +175,8 @@ impl Output {
                 this.push(String::from_utf8_lossy(&line).trim_end().to_owned());
                 line.clear();
             }
+            this.open.fetch_sub(1, Ordering::AcqRel);
+            this.grown.send_replace(());
         });
     }
 
@@ -184,8 +192,13 @@ impl Output {
     async fn wait_for<T>(&self, find: impl Fn(&[String]) -> Option<T>) -> Option<T> {
         let mut grown = self.grown.subscribe();
         loop {
+            // Looked at before the lines: the last one may come with the end.
+            let ended = self.open.load(Ordering::Acquire) == 0;
             if let Some(found) = find(&self.lines.lock().unwrap_or_else(std::sync::PoisonError::into_inner)) {
                 return Some(found);
+            }
+            if ended {
+                return None;
             }
             grown.changed().await.ok()?;
         }
@@ -217,6 +230,7 @@ mod tests {
         assert_eq!(process.line("out", SOON).await.unwrap(), "out");
         assert_eq!(process.line("er", SOON).await.unwrap(), "err");
         assert_eq!(process.wait(SOON).await.unwrap().code(), Some(3));
+        assert!(process.line("nothing like it", SOON * 1000).await.is_err(), "no more can come");
         assert!(process.check_alive().unwrap_err().to_string().contains("ended"));
     }
 

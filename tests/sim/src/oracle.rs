@@ -34,6 +34,8 @@ const TIME_TO_SHOW_MS: Ms = 10_000;
 const EXPIRY_MARGIN_MS: Ms = 8_000;
 /// What has waited is shown within this time.
 const LATE_FRAMES_MS: Ms = 1_000;
+/// A lagging reader has caught up after this.
+const LATE_READ_MS: Ms = 4_000;
 /// An announcement is in the log after this, if nothing is wrong.
 const TIME_TO_TELL_MS: Ms = 4_000;
 
@@ -49,7 +51,7 @@ pub fn judge(world: &World) -> Vec<Violation> {
         found.push(violation('k', "there is no end of events".to_owned()));
         return found;
     }
-    let told = clocks_can_be_told(world);
+    let told = clocks_can_be_told(world) && logs_can_be_told(history);
     for browser in 0..history.browsers.len() {
         if told {
             found.extend(repeats::unexcused(history, browser));
@@ -104,6 +106,12 @@ fn clocks_can_be_told(world: &World) -> bool {
     (5_000..world.now).step_by(500).all(|at| history.nodes.iter().filter(|node| well(node, at)).count() >= 3)
 }
 
+/// Whoever does not notice that the log was replaced tells places of the old one to the new one.
+fn logs_can_be_told(history: &History) -> bool {
+    let blind = |at: Ms| history.nodes.iter().flat_map(|node| &node.broken).any(|(span, _)| touches(*span, at, at));
+    !history.replaced.iter().any(|&at| blind(at))
+}
+
 /// (j)
 fn twice_on_one_connection(connection: &Connection) -> Option<Violation> {
     let mut seen = BTreeSet::new();
@@ -118,9 +126,10 @@ fn out_of_order(history: &History, browser: usize) -> Option<Violation> {
     let mut last = (0, 0);
     for (connection, shown) in shows(history, browser) {
         let connection = &history.connections[connection];
-        let then = |span: Span| touches(span, shown.at.saturating_sub(LATE_FRAMES_MS), shown.at);
-        let reads_late = |(span, kind): &(Span, Kind)| matches!(kind, Kind::Lag | Kind::Deaf) && then(*span);
-        let waited = connection.broken.iter().any(|span| then(*span))
+        let within = |span: &Span, ms: Ms| touches(*span, shown.at.saturating_sub(ms), shown.at);
+        let reads_late =
+            |(span, kind): &(Span, Kind)| matches!(kind, Kind::Lag | Kind::Deaf) && within(span, LATE_READ_MS);
+        let waited = connection.broken.iter().any(|span| within(span, LATE_FRAMES_MS))
             || history.nodes[connection.node].broken.iter().any(reads_late);
         if !first.insert(shown.number) || waited {
             continue;

@@ -48,6 +48,8 @@ kinds! {
     Deaf "reader stands still",
     /// A node's appends fail.
     Dumb "writer fails",
+    /// A node's appends get no answer, and land all at once when that ends.
+    Stuck "writer stuck, then all lands",
     /// The broker is away for all, and comes back for one after the other.
     Outage "broker outage",
     /// Another log stands where the old one was.
@@ -151,7 +153,7 @@ const THEMES: [&[Kind]; 4] = [
     // Late proofs of old tabs, while others have gone on.
     &[Kind::Hang, Kind::Slow, Kind::Close, Kind::Move, Kind::ReportTwice, Kind::Break],
     // Nodes that write and do not read, or the other way round.
-    &[Kind::Deaf, Kind::Dumb, Kind::Lag, Kind::Freeze, Kind::Move, Kind::Break],
+    &[Kind::Deaf, Kind::Dumb, Kind::Stuck, Kind::Lag, Kind::Freeze, Kind::Move],
     // Deploys in bad weather.
     &[Kind::Drain, Kind::LateStart, Kind::ReportUnknown, Kind::ReportTwice, Kind::Repeat, Kind::Break],
 ];
@@ -236,7 +238,7 @@ impl Plan {
                 let lasts = match kind {
                     Kind::Forgotten => self.ttl.min(60_000) + rng.u64(8_000..20_000),
                     Kind::Freeze => rng.u64(500..9_000),
-                    Kind::Deaf | Kind::Dumb => {
+                    Kind::Deaf | Kind::Dumb | Kind::Stuck => {
                         let most = if rng.bool() { 8_000 } else { 30_000 };
                         rng.u64(500..most)
                     }

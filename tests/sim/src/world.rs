@@ -62,6 +62,7 @@ pub(crate) struct Node {
     /// A new attachment would bring no more either.
     stays_deaf: bool,
     dumb_until: Ms,
+    stuck_until: Ms,
     lag_until: Ms,
     /// Its reader lost the log, and attaches anew when it can.
     reattaches: bool,

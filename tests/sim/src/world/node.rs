@@ -36,6 +36,7 @@ impl World {
             deaf_until: 0,
             stays_deaf: false,
             dumb_until: 0,
+            stuck_until: 0,
             lag_until: 0,
             reattaches: false,
             skew: self.rng.i64(-1_500..1_500),
@@ -180,11 +181,18 @@ impl World {
 
     fn append(&mut self, index: usize, reports: Vec<Report>) {
         let dumb = self.nodes[index].dumb_until > self.now;
+        let stuck_until = self.nodes[index].stuck_until;
         let mut written = !dumb;
         let mut delay = self.rng.u64(1..8);
         for report in reports {
             let epoch = self.log.epoch;
             let record = Record::Report(report);
+            if stuck_until > self.now {
+                written = false;
+                self.at(stuck_until + delay, Event::Land { record, notification: None, epoch });
+                delay += 1;
+                continue;
+            }
             if dumb || self.chance(Kind::ReportFails, 20) {
                 written = false;
                 continue;

@@ -35,7 +35,9 @@ impl World {
                 false
             }
             Kind::Crash | Kind::PowerCut | Kind::Drain => self.strike_out(kind, pick),
-            Kind::Freeze | Kind::Forgotten | Kind::Deaf | Kind::Dumb | Kind::Lag => self.strike_node(kind, pick, lasts),
+            Kind::Freeze | Kind::Forgotten | Kind::Deaf | Kind::Dumb | Kind::Stuck | Kind::Lag => {
+                self.strike_node(kind, pick, lasts)
+            }
             Kind::Outage => {
                 self.outage(lasts);
                 true
@@ -94,6 +96,7 @@ impl World {
         let field = match kind {
             Kind::Deaf => &mut node.deaf_until,
             Kind::Dumb => &mut node.dumb_until,
+            Kind::Stuck => &mut node.stuck_until,
             Kind::Lag => &mut node.lag_until,
             _ => &mut node.frozen_until,
         };
@@ -177,6 +180,7 @@ impl World {
             let node = &mut self.nodes[index];
             node.deaf_until = node.deaf_until.min(now);
             node.dumb_until = node.dumb_until.min(now);
+            node.stuck_until = node.stuck_until.min(now);
             node.lag_until = node.lag_until.min(now);
             for (span, _) in &mut self.history.nodes[index].broken {
                 span.1 = span.1.min(now);
