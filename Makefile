@@ -11,7 +11,7 @@ test:
 test-full:
 	@tests/run --full
 
-# The simulation over far more schedules, and the real faults for longer; SEEDS and ROUNDS say how much.
+# The simulation over SEEDS schedules, and the real faults with more tabs under more load.
 SEEDS ?= 200000
 chaos:
 	@BELLWIRE_SIM_SEEDS=$(SEEDS) tests/run --full sim faults

@@ -48,7 +48,8 @@ pub fn message(bytes: &[u8]) {
     assert!(encoded.len() <= RECORD_BYTES_MAX, "{} bytes", encoded.len());
     assert_eq!(message_record(bytes, now, TTL_MS).as_ref(), Some(&encoded));
     let Ok(Record::Notify(notify)) = Record::decode(encoded) else { panic!("not a notification") };
-    assert!(notify.expires_at > now && notify.expires_at <= now.plus(TTL_MS), "{:?}", notify.expires_at);
+    // One that is as old as it may be is taken.
+    assert!(notify.expires_at >= now && notify.expires_at <= now.plus(TTL_MS), "{:?}", notify.expires_at);
     let notification = serde_json::from_slice(&notify.payload).expect("the payload is a notification");
     shown(&notify.user, &notify.id, &notification);
 }
@@ -97,7 +98,9 @@ fn check_reply(protocol: Protocol, line: &str, step: &Step) {
         Protocol::V1 | Protocol::Native => reply,
     };
     assert!(protocol != Protocol::V2 || !body.contains(['<', '>', '&']), "not escaped: {body}");
-    assert!(body.len() <= line.len() + ANSWER_BYTES, "{} bytes answer {}", body.len(), line.len());
+    // V2 writes each of three characters as six (openITCOCKPIT facts, 2.2).
+    let longer = if protocol == Protocol::V2 { 6 } else { 1 };
+    assert!(body.len() <= longer * line.len() + ANSWER_BYTES, "{} bytes answer {}", body.len(), line.len());
     // Not a `Value`: an echo may be nested deeper than those go.
     let object = serde_json::from_str::<&RawValue>(body).expect("an answer is JSON");
     assert!(object.get().starts_with('{'), "{body}");

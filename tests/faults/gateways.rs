@@ -14,6 +14,9 @@ use crate::field::{Books, Field, settle};
 /// A proof is in the log after this.
 const TOLD: Duration = Duration::from_secs(4);
 
+/// What had been read or sent before a fault is shown within this time.
+const ON_ITS_WAY: Duration = Duration::from_secs(1);
+
 /// So long each phase lasts: a fault is no event, it takes time.
 const PHASE: Duration = Duration::from_secs(4);
 
@@ -69,7 +72,8 @@ async fn a_frozen_gateway_is_replaced_and_does_not_repeat_when_it_wakes() {
     books.print("a gateway frozen for 8 s", accepted.len());
     // Who is lost is replaced: nobody waits until it wakes.
     assert!(books.slowest_ms < 7_500.0, "{books:?}");
-    books.repeats_lie_between(frozen - TOLD, frozen + TOLD);
+    // Whoever wakes repeats nothing: only what it had shown before, without a proof.
+    books.repeats_lie_between(frozen - TOLD, frozen + ON_ITS_WAY);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -89,19 +93,12 @@ async fn a_gateway_cut_off_from_the_broker_is_replaced_though_its_tabs_stay() {
     let cut = Instant::now();
     proxy.cut();
     sleep(2 * PHASE).await;
-    let healed = Instant::now();
     proxy.heal();
     sleep(PHASE).await;
     let accepted = stream.stop().await;
     let books = books(&accepted, &first, &second).await;
     books.print("a gateway cut off from the broker for 8 s", accepted.len());
-    let mut h = std::collections::BTreeMap::new();
-    for at in &books.repeated {
-        *h.entry((at.duration_since(cut - Duration::from_secs(10)).as_secs_f64() * 5.0) as i64 - 50).or_insert(0) += 1;
-    }
-    println!("{h:?}");
     assert!(books.slowest_ms < 7_500.0, "{books:?}");
     assert!(first.iter().all(|tab| tab.seen().ends.is_empty()), "its tabs stay");
-    // What it had from the log before, and what was in the network, it may have shown late.
-    books.repeats_lie_between(cut - TOLD, healed + TOLD);
+    books.repeats_lie_between(cut - TOLD, cut + ON_ITS_WAY);
 }

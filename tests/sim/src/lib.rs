@@ -1,7 +1,7 @@
 //! The cluster simulation: several gateways, one log, many tabs, one thread, one seed, no real time.
 //!
 //! What decides in production decides here: [`delivery`] and `liveness` are the gateway's own files, compiled again (links
-//! beside this file), so that faults can be planted in them ([`planted`]) which no build of the program knows. Around
+//! beside this file), so that faults can be planted in them ([`planted()`]) which no build of the program knows. Around
 //! them stand models of what is not pure: [`log`], and in [`world`] the loops of
 //! `shard/driver.rs` and `session.rs`, the network and the pages.
 //!
