@@ -12,14 +12,18 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use bellwire_common::ids::{self, NodeId};
-use bellwire_common::log::SharedLog;
+use bellwire_common::log::{RETENTION_MS, SharedLog};
+use bellwire_common::notification::limits::TTL_SECONDS_MAX;
 
-use crate::delivery::Limits;
+use crate::delivery::{Limits, READ_BACK_EXTRA_MS};
 use crate::edge;
 use crate::hub::Hub;
 use crate::meters::Meters;
 use crate::protocol::{End, Protocol, SharedKey};
 use crate::shard::{Shard, Signals};
+
+// A new reader goes back over the longest TTL and its margin; the log still has that.
+const _: () = assert!(TTL_SECONDS_MAX as u64 * 1_000 + READ_BACK_EXTRA_MS < RETENTION_MS);
 
 /// Bounds of what is held for delivery. At 600 bytes and 100 notifications a second, a TTL of 600 s holds 36 MB.
 const SHARD_BYTES_MAX: usize = 32 * 1024 * 1024;

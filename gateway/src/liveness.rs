@@ -26,6 +26,15 @@ pub(crate) const V1_GIVEN_UP_MS: u64 = 15 * 60 * 1_000;
 /// A native tab says hello within this time.
 pub(crate) const HELLO_WITHIN_MS: u64 = 10_000;
 
+const _: () = {
+    // A page is asked before it is judged, and a tab handed over before its connection is given up.
+    assert!(GREETING_EVERY_MS < STALL_AFTER_MS && STALL_AFTER_MS < PONG_WITHIN_MS);
+    // Something goes to the tab, or its connection ends, before a proxy cuts what is silent for a minute.
+    assert!(PING_EVERY_MS + PONG_WITHIN_MS < 60_000);
+    // A page in the background that misses one of its minutes does not hang.
+    assert!(PAGE_SILENT_MS > 2 * 60_000 && PAGE_SILENT_MS < V1_GIVEN_UP_MS);
+};
+
 /// What is to be done now, or when to ask again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Due {
