@@ -8,7 +8,7 @@ use bellwire_common::ids::Shard;
 use bellwire_common::log::{AppendError, Safety, SharedLog};
 
 use crate::backend::Backend;
-use crate::probe::{ALL, FIRST, Probe, append, everything, fill, note};
+use crate::probe::{ALL, FIRST, Probe, append, append_until_written, everything, fill, note};
 
 pub(crate) async fn a_restart_keeps_everything_confirmed(mut backend: impl Backend) {
     let log = backend.open().await;
@@ -20,7 +20,7 @@ pub(crate) async fn a_restart_keeps_everything_confirmed(mut backend: impl Backe
     assert_eq!(log.name(FIRST), name);
     assert_eq!(everything(&log, FIRST).await, before);
     assert_eq!(everything(&log, Shard(1)).await.len(), 1);
-    append(&log, FIRST, "new").await.unwrap();
+    append_until_written(&log, FIRST, "new", Safety::Safe).await;
     let after = everything(&log, FIRST).await;
     assert_eq!(after[..500], before);
     assert_eq!(after[500].1, "new");
@@ -30,9 +30,8 @@ pub(crate) async fn offsets_only_grow_over_restarts(mut backend: impl Backend) {
     let mut log = backend.open().await;
     let mut highest = None;
     for round in 0..4 {
-        log.append(FIRST, vec![note(format!("soft-{round}"))], Safety::Soft).await.unwrap();
-        let id = format!("safe-{round}");
-        append(&log, FIRST, &id).await.unwrap();
+        append_until_written(&log, FIRST, &format!("soft-{round}"), Safety::Soft).await;
+        append_until_written(&log, FIRST, &format!("safe-{round}"), Safety::Safe).await;
         let all = everything(&log, FIRST).await;
         let first_new = all.iter().find(|(_, id)| *id == format!("soft-{round}")).expect("just appended").0;
         assert!(highest < Some(first_new), "{first_new} is not above {highest:?}");
@@ -83,7 +82,7 @@ async fn crash_under_load(
     load: usize,
     confirmed: &mut Vec<String>,
 ) -> (SharedLog, usize) {
-    append(&log, FIRST, format!("{round}-start")).await.expect("the log works between crashes");
+    append_until_written(&log, FIRST, &format!("{round}-start"), Safety::Safe).await;
     confirmed.push(format!("{round}-start"));
     let mut live = Probe::new(&log, FIRST, ALL);
     let names: Vec<_> = (0..load).map(|n| format!("{round}-{n}")).collect();

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::time::{Instant, sleep};
 
 use bellwire_common::ids::{NotificationId, Offset, Shard, UnixMillis, UserId};
 use bellwire_common::log::{AppendError, Event, Reader, Safety, SharedLog, Start};
@@ -10,6 +11,9 @@ use bellwire_common::record::{Notify, Record};
 
 /// No case takes this long, on the slowest machine; what hangs fails.
 const CASE_SECONDS_MAX: u64 = 400;
+
+/// A broker that is back takes appends within this time.
+const BACK_WITHIN: Duration = Duration::from_secs(30);
 
 pub(crate) const FIRST: Shard = Shard(0);
 pub(crate) const ALL: Start = Start::Offset(Offset(0));
@@ -45,6 +49,19 @@ pub(crate) fn ids(range: std::ops::Range<usize>) -> Vec<String> {
 /// Appends one notification, safely.
 pub(crate) async fn append(log: &SharedLog, shard: Shard, id: impl ToString) -> Result<(), AppendError> {
     log.append(shard, vec![note(id)], Safety::Safe).await
+}
+
+/// Appends as a client does whose append was not written: again. A broker that is back may not know its routes yet.
+pub(crate) async fn append_until_written(log: &SharedLog, shard: Shard, id: &str, safety: Safety) {
+    let begin = Instant::now();
+    loop {
+        match log.append(shard, vec![note(id)], safety).await {
+            Ok(()) => return,
+            Err(AppendError::Unavailable(why)) => assert!(begin.elapsed() < BACK_WITHIN, "{id} is not written: {why}"),
+            Err(error) => panic!("{id}: {error}"),
+        }
+        sleep(Duration::from_millis(50)).await;
+    }
 }
 
 /// Appends notifications with these numbers as ids, safely, and waits for all.

@@ -21,6 +21,7 @@ use crate::protocol::{self, End, Protocol, native};
 const FETCH_MAX: usize = 32;
 /// Bytes of notifications written before the tab is listened to again: its proofs must not wait behind a backlog.
 const TURN_BYTES: usize = 64 * 1024;
+
 /// What a turn of writing did.
 #[derive(Debug, Default, Clone, Copy)]
 pub(super) struct Fed {
