@@ -45,6 +45,7 @@ impl Turn {
         self.0.as_mut().expect("started")
     }
 
+    /// The tests share a broker: each has a number of shards, and so streams, of its own.
     fn log(&mut self, shards: u16) -> RabbitLog {
         log_at(&self.broker().url(), shards)
     }
@@ -205,7 +206,7 @@ fn counted() -> u64 {
 async fn appends_that_nobody_waits_for_are_counted() {
     let mut turn = Turn::take().await;
     let before = counted();
-    let log = turn.log(1);
+    let log = turn.log(12);
     log.check().await.unwrap();
     for n in 0..3 {
         drop(log.append(FIRST, vec![note(&format!("dropped-{n}")), note("more")], Safety::Safe));
@@ -221,7 +222,7 @@ async fn a_broker_frozen_for_longer_than_the_heartbeat_leaves_no_gap() {
         return;
     }
     let mut turn = Turn::take().await;
-    let log = turn.log(3);
+    let log = turn.log(13);
     log.check().await.unwrap();
     let mut reader = log.read(FIRST, Start::Time(UnixMillis::now()));
     while !matches!(reader.next().await.unwrap(), Event::CaughtUp) {}

@@ -68,7 +68,7 @@ async fn the_node_that_answers_is_found() {
     let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
     let broker = turn.broker().url();
     for other in [silent.port(), closed] {
-        let log = log_at(&format!("amqp://127.0.0.1:{other},{broker}"), 1);
+        let log = log_at(&format!("amqp://127.0.0.1:{other},{broker}"), 14);
         log.check().await.unwrap();
         append(&log, "found").await.unwrap();
     }
