@@ -14,7 +14,7 @@ test-full:
 # The simulation over SEEDS schedules, and the real faults with more tabs under more load.
 SEEDS ?= 200000
 chaos:
-	@BELLWIRE_SIM_SEEDS=$(SEEDS) tests/run --full sim faults
+	@BELLWIRE_TEST_SEEDS=$(SEEDS) tests/run --full sim faults
 
 # Micro-benchmarks, then the load generator (docs/performance.md), some 15 minutes. LOAD chooses what it measures.
 LOAD ?=

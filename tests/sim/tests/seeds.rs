@@ -5,7 +5,7 @@ use bellwire_sim::plan::{KINDS_MIN, Kind, NODES_MIN, Plan, STEPS_MIN};
 
 /// `make chaos` runs more.
 fn seeds() -> u64 {
-    let given = std::env::var("BELLWIRE_SIM_SEEDS").ok().and_then(|text| text.parse().ok());
+    let given = std::env::var("BELLWIRE_TEST_SEEDS").ok().and_then(|text| text.parse().ok());
     given.unwrap_or(20_000)
 }
 
