@@ -46,7 +46,7 @@ pub struct World {
     producer_skew: i64,
     calm: bool,
     pub(crate) history: History,
-    /// Offsets of notifications in the log that is there now, by number.
+    /// Events so far.
     pub(crate) events: u64,
     /// Tells what happens, as it happens.
     pub(crate) trace: bool,

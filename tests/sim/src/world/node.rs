@@ -48,7 +48,6 @@ impl World {
         });
         self.history.nodes.push(NodeLife { started: self.now, crashed: None, left: None, broken: Vec::new() });
         let node = self.nodes.len() - 1;
-        // A dead node's number is never used again, so that histories stay apart.
         self.schedule_read(node);
         self.schedule_tick(node);
     }
