@@ -13,8 +13,8 @@ use tracing::{info, warn};
 use bellwire_common::http::{self, Limits, Reserved};
 use bellwire_common::log::SharedLog;
 use bellwire_common::metrics::GATEWAY_HANDSHAKES_REFUSED;
-use bellwire_common::settings::{self, Invalid, Problem, Role, Secret};
-use bellwire_gateway::app::{Gateway, GatewaySettings};
+use bellwire_common::settings::{self, Invalid, Problem, Role, Secret, Tabs};
+use bellwire_gateway::app::{Gateway, GatewaySettings, SessionLimits};
 use bellwire_gateway::protocol::SharedKey;
 
 use crate::node::{self, Running};
@@ -28,7 +28,7 @@ pub(crate) async fn run(settings: settings::Gateway) -> anyhow::Result<()> {
     let running = Running::start(&settings.node, Role::Gateway)?;
     let reserved = http::reserve(settings.listen).context("listen")?;
     let log = node::open_log(&settings.node, Role::Gateway).await?;
-    let gateway = start(settings.node.ttl, key, &log);
+    let gateway = start(settings.node.ttl, key, settings.tabs, &log);
     if running.shutdown.run_until_cancelled(gateway.caught_up()).await.is_some() {
         let served = serve("browsers", reserved, gateway.router(), limits(), &running.shutdown)?;
         running.readiness.caught_up();
@@ -51,14 +51,21 @@ pub(crate) fn shared_key(key: &Secret) -> Result<SharedKey, Invalid> {
 }
 
 /// Starts the gateway on `log`.
-pub(crate) fn start(ttl: Duration, shared_key: Option<SharedKey>, log: &SharedLog) -> Gateway {
+pub(crate) fn start(ttl: Duration, shared_key: Option<SharedKey>, tabs: Tabs, log: &SharedLog) -> Gateway {
     let ttl_ms = u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX);
     if shared_key.as_ref().is_some_and(|key| !key.is_subprotocol()) {
         warn!(
             "the shared key has characters that no WebSocket handshake takes: only tabs of openITCOCKPIT 5.3 can connect; use letters, digits, - and _"
         );
     }
-    Gateway::start(GatewaySettings { ttl_ms, shared_key }, &Arc::clone(log))
+    let limits = SessionLimits {
+        sessions: node::descriptors().map_or(tabs.sessions, |free| free.min(tabs.sessions)) as usize,
+        sessions_per_user: tabs.sessions_per_user as usize,
+        sessions_per_address: tabs.sessions_per_address as usize,
+        handshakes_per_second: tabs.handshakes_per_second,
+    };
+    let settings = GatewaySettings { ttl_ms, shared_key, limits, trusted_proxies: tabs.trusted_proxies };
+    Gateway::start(settings, &Arc::clone(log))
 }
 
 /// What connections of browsers may cost before they are sessions.

@@ -25,6 +25,9 @@ const REVISION: &str = env!("BUILD_REVISION");
 /// Fewer descriptors than this are worth a word: each tab takes one.
 const DESCRIPTORS_GOOD: u64 = 65_536;
 
+/// For the log, the admin server, and requests that are no tabs.
+const DESCRIPTORS_OURS: u64 = 512;
+
 /// Takes as many file descriptors as the system lets us have: shells and service managers set a soft limit
 /// that is good for programs that use `select`, and that a thousand tabs would reach.
 pub(crate) fn raise_descriptor_limit() {
@@ -36,6 +39,12 @@ pub(crate) fn raise_descriptor_limit() {
     if let Some(descriptors) = getrlimit(Resource::Nofile).current.filter(|&d| d < DESCRIPTORS_GOOD) {
         info!(descriptors, "file descriptors limit the number of tabs (systemd: LimitNOFILE, shell: ulimit -n)");
     }
+}
+
+/// File descriptors that tabs may take; none where the system sets no limit.
+pub(crate) fn descriptors() -> Option<u32> {
+    let limit = getrlimit(Resource::Nofile).current?;
+    Some(u32::try_from(limit.saturating_sub(DESCRIPTORS_OURS)).unwrap_or(u32::MAX).max(1))
 }
 
 /// A process that answers its probes, and knows when to end.

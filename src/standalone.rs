@@ -29,7 +29,7 @@ pub(crate) async fn run(settings: settings::Standalone, program: String) -> anyh
             (gateway::shared_key(trial.secret())?, Some(trial))
         }
     };
-    let gateway = gateway::start(settings.node.ttl, Some(key), &log);
+    let gateway = gateway::start(settings.node.ttl, Some(key), settings.tabs.clone(), &log);
     if running.shutdown.run_until_cancelled(gateway.caught_up()).await.is_none() {
         gateway.drain(Duration::ZERO).await;
         return running.end(&log).await;

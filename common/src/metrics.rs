@@ -84,14 +84,16 @@ catalogue! {
 
     // gateway
     Gauge GATEWAY_SESSIONS = "bellwire_gateway_sessions", "Open sessions (tabs) of this node.", [PROTOCOL];
+    Gauge GATEWAY_SESSIONS_MAX = "bellwire_gateway_sessions_max", "Most sessions that this node takes.", [];
     Counter GATEWAY_SESSIONS_OPENED = "bellwire_gateway_sessions_opened_total", "Sessions that were opened.", [PROTOCOL];
     Counter GATEWAY_SESSIONS_CLOSED = "bellwire_gateway_sessions_closed_total", "Sessions that ended, by who ended them and why.",
         [PROTOCOL,
          LabelSet { name: "initiator", values: &["client", "network", "server"] },
          LabelSet { name: "reason", values: &["closed", "eof", "read_error", "write_error", "pong_timeout", "write_timeout", "bad_key", "bad_message",
-            "too_large", "binary", "no_identity", "hello_timeout", "silent", "drain", "shutdown", "internal"] }];
+            "too_large", "binary", "no_identity", "hello_timeout", "flood", "user_limit", "silent", "drain", "shutdown", "internal"] }];
     Counter GATEWAY_HANDSHAKES_REFUSED = "bellwire_gateway_handshakes_refused_total", "Connections that were refused before they became sessions, by reason.",
-        [LabelSet { name: "reason", values: &["key", "identity", "subprotocol", "not_websocket", "not_ready", "draining", "head_timeout"] }];
+        [LabelSet { name: "reason", values: &["key", "identity", "subprotocol", "not_websocket", "not_ready", "draining", "head_timeout", "full", "user_limit", "address_limit"] }];
+    Counter GATEWAY_HANDSHAKES_HELD = "bellwire_gateway_handshakes_held_total", "Handshakes that were held up because more came than the rate allows.", [];
     Counter GATEWAY_NOTIFICATIONS_DELIVERED = "bellwire_gateway_notifications_delivered_total", "Notifications that a browser of their user has confirmed; counted once in the cluster.", [];
     Counter GATEWAY_NOTIFICATIONS_DROPPED = "bellwire_gateway_notifications_dropped_total", "Notifications that no browser of their user confirmed, by reason; counted once in the cluster.",
         [LabelSet { name: "reason", values: &["expired", "user_bound", "shard_bound"] }];
@@ -247,6 +249,6 @@ mod tests {
     #[test]
     fn every_combination_exists() {
         assert_eq!(combinations(&[]), vec![Vec::<&str>::new()]);
-        assert_eq!(combinations(GATEWAY_SESSIONS_CLOSED.0.labels).len(), 4 * 3 * 16);
+        assert_eq!(combinations(GATEWAY_SESSIONS_CLOSED.0.labels).len(), 4 * 3 * 18);
     }
 }

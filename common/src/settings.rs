@@ -24,12 +24,12 @@ use std::path::Path;
 use clap::ArgMatches;
 
 pub use amqp::{Amqp, AmqpNode};
-pub use roles::{Gateway, Ingest, Node, Standalone, gateway, ingest, standalone};
+pub use roles::{Gateway, Ingest, Node, Standalone, Tabs, gateway, ingest, standalone};
 pub use secret::{SECRET_BYTES_MAX, Secret};
 pub use show::{Effective, markdown};
 pub use sources::{CONFIG_ENV, Source, add_flags, env_name};
 pub use table::{Role, Setting, TABLE};
-pub use value::{DRAIN_MAX, LogAddress, LogFormat, LogLevel, TTL_MAX, TTL_MIN};
+pub use value::{COUNT_MAX, DRAIN_MAX, LogAddress, LogFormat, LogLevel, NETWORKS_MAX, TTL_MAX, TTL_MIN};
 
 /// Where values come from.
 pub struct Sources<'a> {

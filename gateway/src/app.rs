@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use ipnet::IpNet;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
@@ -15,6 +16,7 @@ use bellwire_common::ids::{self, NodeId};
 use bellwire_common::log::{RETENTION_MS, SharedLog};
 use bellwire_common::notification::limits::TTL_SECONDS_MAX;
 
+pub use crate::admission::SessionLimits;
 use crate::delivery::{Limits, READ_BACK_EXTRA_MS};
 use crate::edge;
 use crate::hub::Hub;
@@ -41,6 +43,10 @@ pub struct GatewaySettings {
     pub ttl_ms: u64,
     /// The key that tabs must know; without one no tab gets in.
     pub shared_key: Option<SharedKey>,
+    /// Bounds on sessions.
+    pub limits: SessionLimits,
+    /// Proxies whose `X-Forwarded-For` is believed: what they forward counts for the address behind them.
+    pub trusted_proxies: Vec<IpNet>,
 }
 
 /// A running gateway. It reads the log from its start on; its router may be served once it has caught up.
@@ -72,7 +78,7 @@ impl Gateway {
         };
         let shard = |number| Shard::new(ids::Shard(number), node, Arc::clone(log), limits.clone(), Arc::clone(&meters));
         let shards: Vec<Arc<Shard>> = (0..log.shards()).map(shard).collect();
-        let hub = Hub::new(node, shards, settings.shared_key, settings.ttl_ms, meters);
+        let hub = Hub::new(node, shards, settings, meters);
         info!(%node, shards = log.shards(), "gateway starts");
         let stop = CancellationToken::new();
         let (caught_up, tasks) = hub
@@ -87,7 +93,7 @@ impl Gateway {
                     }
                 });
                 let signals = Signals { caught_up: sender, on_status, stop: stop.clone() };
-                (receiver, tokio::spawn(Arc::clone(shard).run(settings.ttl_ms, signals)))
+                (receiver, tokio::spawn(Arc::clone(shard).run(hub.ttl_ms, signals)))
             })
             .unzip();
         Self { hub, caught_up, stop, tasks }

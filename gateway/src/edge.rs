@@ -5,13 +5,17 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{FromRequestParts, Request, State, WebSocketUpgrade};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
-use bellwire_common::metrics::GATEWAY_HANDSHAKES_REFUSED;
+use bellwire_common::http::Peer;
+use bellwire_common::metrics::{GATEWAY_HANDSHAKES_HELD, GATEWAY_HANDSHAKES_REFUSED};
 
+use crate::admission::{Full, Ticket};
 use crate::hub::Hub;
+use crate::peer;
 use crate::protocol::{FRAME_BYTES_MAX, Handshake, Identity, Protocol, decide};
 use crate::session;
 
@@ -21,6 +25,9 @@ const READ_BUFFER_BYTES: usize = 512;
 const WRITE_BUFFER_BYTES: usize = 16 * 1024;
 /// The write buffer holds one more frame than [`WRITE_BUFFER_BYTES`], the largest one included.
 const WRITE_BUFFER_BYTES_MAX: usize = 128 * 1024;
+
+const GOING: &str = "this node is going; connect again\n";
+const FORWARDED_FOR: &str = "x-forwarded-for";
 
 /// The page works under any path prefix and from nowhere else; styles and scripts only from files of its own.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; \
@@ -50,32 +57,74 @@ async fn handshake(hub: Arc<Hub>, request: Request) -> Response {
         return refuse(StatusCode::NOT_FOUND, "not found\n", "not_websocket");
     }
     if hub.is_draining() {
-        return refuse(StatusCode::SERVICE_UNAVAILABLE, "this node is going; connect again\n", "draining");
+        return refuse(StatusCode::SERVICE_UNAVAILABLE, GOING, "draining");
     }
     let offered = offered(&parts.headers);
-    match decide(offered.as_deref(), parts.uri.query(), hub.key.as_ref()) {
+    let accepted = match decide(offered.as_deref(), parts.uri.query(), hub.key.as_ref()) {
         Handshake::Refuse { status, body, reason } => {
-            refuse(StatusCode::from_u16(status).unwrap_or(StatusCode::UNAUTHORIZED), body, reason)
+            return refuse(StatusCode::from_u16(status).unwrap_or(StatusCode::UNAUTHORIZED), body, reason);
         }
-        Handshake::Accept { protocol, subprotocol, identity } => {
-            match WebSocketUpgrade::from_request_parts(&mut parts, &()).await {
-                Ok(upgrade) => accept(hub, upgrade, protocol, subprotocol, identity),
-                Err(rejection) => {
-                    GATEWAY_HANDSHAKES_REFUSED.count(&["not_websocket"]);
-                    rejection.into_response()
-                }
-            }
+        Handshake::Accept { protocol, subprotocol, identity } => Accepted { protocol, subprotocol, identity },
+    };
+    let upgrade = match WebSocketUpgrade::from_request_parts(&mut parts, &()).await {
+        Ok(upgrade) => upgrade,
+        Err(rejection) => {
+            GATEWAY_HANDSHAKES_REFUSED.count(&["not_websocket"]);
+            return rejection.into_response();
+        }
+    };
+    let ticket = match admit(&hub, &parts, accepted.identity.as_ref()) {
+        Ok(ticket) => ticket,
+        Err(full) => return full_up(full),
+    };
+    hold(&hub).await;
+    if hub.is_draining() {
+        return refuse(StatusCode::SERVICE_UNAVAILABLE, GOING, "draining");
+    }
+    accept(hub, upgrade, accepted, ticket)
+}
+
+struct Accepted {
+    protocol: Protocol,
+    subprotocol: Option<&'static str>,
+    identity: Option<Identity>,
+}
+
+/// A place for the session; V2 says in the handshake for which user.
+fn admit(hub: &Arc<Hub>, parts: &Parts, identity: Option<&Identity>) -> Result<Ticket, Full> {
+    let forwarded = parts.headers.get_all(FORWARDED_FOR).iter().map(|value| value.to_str().unwrap_or_default());
+    let peer = parts.extensions.get::<Peer>().map(|Peer(peer)| peer.ip());
+    let client = peer.and_then(|peer| peer::client(peer, forwarded, &hub.trusted_proxies));
+    let mut ticket = hub.admission.admit(client)?;
+    if let Some(identity) = identity {
+        ticket.belongs_to(&identity.user)?;
+    }
+    Ok(ticket)
+}
+
+/// Tabs that come back in step are let in one by one. Refusing them would bring them all back in step again.
+async fn hold(hub: &Hub) {
+    let wait = hub.admission.hold();
+    if !wait.is_zero() {
+        GATEWAY_HANDSHAKES_HELD.count(&[]);
+        tokio::time::sleep(wait).await;
+    }
+}
+
+fn full_up(full: Full) -> Response {
+    match full {
+        Full::Node => refuse(StatusCode::SERVICE_UNAVAILABLE, "this node has as many tabs as it may\n", "full"),
+        Full::User => {
+            refuse(StatusCode::TOO_MANY_REQUESTS, "this user has as many tabs here as one may\n", "user_limit")
+        }
+        Full::Address => {
+            refuse(StatusCode::TOO_MANY_REQUESTS, "this address has as many tabs here as one may\n", "address_limit")
         }
     }
 }
 
-fn accept(
-    hub: Arc<Hub>,
-    upgrade: WebSocketUpgrade,
-    protocol: Protocol,
-    subprotocol: Option<&'static str>,
-    identity: Option<Identity>,
-) -> Response {
+fn accept(hub: Arc<Hub>, upgrade: WebSocketUpgrade, accepted: Accepted, ticket: Ticket) -> Response {
+    let Accepted { protocol, subprotocol, identity } = accepted;
     let mut upgrade = upgrade
         .read_buffer_size(READ_BUFFER_BYTES)
         .write_buffer_size(WRITE_BUFFER_BYTES)
@@ -87,7 +136,7 @@ fn accept(
     }
     // A task of its own: the one that upgraded is ten times as large, and would stay as long as the tab.
     upgrade.on_upgrade(move |socket| {
-        let seat = hub.seat(protocol);
+        let seat = hub.seat(protocol, ticket);
         tokio::spawn(session::serve(socket, seat, protocol, identity));
         std::future::ready(())
     })

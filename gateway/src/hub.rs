@@ -8,7 +8,10 @@ use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
 use bellwire_common::ids::{self, NodeId, UserId};
+use ipnet::IpNet;
 
+use crate::admission::{Admission, Ticket};
+use crate::app::GatewaySettings;
 use crate::delivery::Reached;
 use crate::meters::Meters;
 use crate::protocol::{End, Protocol, SharedKey};
@@ -21,6 +24,9 @@ pub(crate) struct Hub {
     pub(crate) key: Option<SharedKey>,
     pub(crate) ttl_ms: u64,
     pub(crate) meters: Arc<Meters>,
+    pub(crate) admission: Arc<Admission>,
+    /// Addresses whose `X-Forwarded-For` is believed.
+    pub(crate) trusted_proxies: Vec<IpNet>,
     started: Instant,
     numbers: AtomicU64,
     draining: AtomicBool,
@@ -33,6 +39,7 @@ pub(crate) struct Seat {
     pub(crate) hub: Arc<Hub>,
     pub(crate) number: u64,
     pub(crate) tab: Arc<Tab>,
+    pub(crate) ticket: Ticket,
     protocol: Protocol,
 }
 
@@ -40,16 +47,18 @@ impl Hub {
     pub(crate) fn new(
         node: NodeId,
         shards: Vec<Arc<Shard>>,
-        key: Option<SharedKey>,
-        ttl_ms: u64,
+        settings: GatewaySettings,
         meters: Arc<Meters>,
     ) -> Arc<Self> {
+        meters.sessions_max(settings.limits.sessions);
         Arc::new(Self {
             node,
             shards,
-            key,
-            ttl_ms,
+            key: settings.shared_key,
+            ttl_ms: settings.ttl_ms,
             meters,
+            admission: Admission::new(settings.limits),
+            trusted_proxies: settings.trusted_proxies,
             started: Instant::now(),
             numbers: AtomicU64::new(1),
             draining: AtomicBool::new(false),
@@ -78,7 +87,7 @@ impl Hub {
         self.shards.iter().map(|shard| shard.reached()).collect()
     }
 
-    pub(crate) fn seat(self: &Arc<Self>, protocol: Protocol) -> Seat {
+    pub(crate) fn seat(self: &Arc<Self>, protocol: Protocol, ticket: Ticket) -> Seat {
         let number = self.numbers.fetch_add(1, Ordering::Relaxed);
         let tab = Arc::new(Tab::default());
         self.lock().insert(number, (protocol, Arc::clone(&tab)));
@@ -87,7 +96,7 @@ impl Hub {
             // It came in between the handshake's look and the drain's list.
             tab.drain();
         }
-        Seat { hub: Arc::clone(self), number, tab, protocol }
+        Seat { hub: Arc::clone(self), number, tab, ticket, protocol }
     }
 
     /// Counts the end of a session, once.

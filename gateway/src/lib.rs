@@ -4,6 +4,7 @@
 //! - [`protocol`]: pure; what the tabs speak
 //! - [`app`]: puts the parts together: shards that read the log, sessions that serve tabs, the HTTP edge, the drain
 
+mod admission;
 pub mod app;
 pub mod delivery;
 mod edge;
@@ -11,6 +12,8 @@ mod frames;
 mod hub;
 mod liveness;
 mod meters;
+mod pace;
+mod peer;
 pub mod protocol;
 mod session;
 mod shard;

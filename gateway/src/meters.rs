@@ -52,6 +52,10 @@ impl Meters {
         }
     }
 
+    pub(crate) fn sessions_max(&self, sessions: usize) {
+        catalogue::GATEWAY_SESSIONS_MAX.with(&[]).set(sessions as f64);
+    }
+
     pub(crate) fn session_opened(&self, protocol: Protocol) {
         self.sessions[protocol as usize].increment(1.0);
         self.opened[protocol as usize].increment(1);
@@ -117,6 +121,7 @@ fn zero() {
         }
     }
     catalogue::GATEWAY_HANDSHAKES_REFUSED.zero();
+    catalogue::GATEWAY_HANDSHAKES_HELD.zero();
     catalogue::GATEWAY_NOTIFICATIONS_DELIVERED.zero();
     catalogue::GATEWAY_NOTIFICATIONS_DROPPED.zero();
     catalogue::GATEWAY_NOTIFICATIONS_DUPLICATE.zero();

@@ -20,12 +20,13 @@ use crate::delivery::reporter::Mine;
 use crate::delivery::{Position, Reached};
 use crate::hub::Seat;
 use crate::liveness::{Due, Liveness, PING_EVERY_MS};
+use crate::pace::{Answers, Pace, Rate};
 use crate::protocol::native::{self, ErrorCode};
 use crate::protocol::{self, Dialect, End, Identity, Proof, Protocol, TabEvent, TestMessage};
 use crate::shard::Shard;
 use crate::tab::Reasons;
 
-use self::wire::{ReadEnd, read_end, test_record};
+use self::wire::{ReadEnd, bytes_of, read_end, test_record};
 use self::write::Fed;
 
 mod wire;
@@ -38,8 +39,7 @@ const CLOSE_WITHIN: Duration = Duration::from_secs(1);
 /// A session that is to go waits this long for the proof of what was sent last, so that it is not shown again elsewhere.
 const PROOF_BEFORE_DRAIN_MS: u64 = 1_500;
 /// A tab may ask for one test per second, and for this many at once.
-const TESTS_BURST: u64 = 5;
-const TEST_EVERY_MS: u64 = 1_000;
+const TESTS: Rate = Rate { every: 1_000, burst: 5 };
 /// A test that the log does not take in this time has failed.
 const TEST_WITHIN: Duration = Duration::from_secs(3);
 
@@ -56,8 +56,10 @@ pub(crate) struct Session {
     missed: u64,
     /// The node goes: nothing more is sent, and at this time the session ends.
     leaving: Option<u64>,
-    /// When the tests asked for are paid off.
-    tests_until: u64,
+    /// Tests that it asked for.
+    tests: Pace,
+    /// What the tab may say.
+    answers: Answers,
 }
 
 /// Where an announced session gets its notifications; its drop tells the shard that the session is over.
@@ -92,7 +94,8 @@ pub(crate) fn serve(
         place: None,
         missed: 0,
         leaving: None,
-        tests_until: 0,
+        tests: Pace::default(),
+        answers: Answers::default(),
     });
     async move {
         let end = match session.run().await {
@@ -110,9 +113,12 @@ impl Session {
         let mut timer = std::pin::pin!(sleep_until(Instant::now()));
         loop {
             let deadline = Box::pin(self.do_what_is_due()).await?;
-            self.arm(timer.as_mut(), deadline);
+            let reads_at = self.answers.free_at();
+            let may_read = reads_at <= self.seat.hub.now();
+            self.arm(timer.as_mut(), if may_read { deadline } else { deadline.min(reads_at) });
             tokio::select! {
-                message = self.socket.next() => Box::pin(self.on_message(message)).await?,
+                // What a tab says too fast waits in its own network: ending it would bring it back to say it again.
+                message = self.socket.next(), if may_read => Box::pin(self.on_message(message)).await?,
                 reasons = tab.woken() => Box::pin(self.on_woken(reasons)).await?,
                 () = timer.as_mut() => {}
             }
@@ -138,6 +144,9 @@ impl Session {
     // --- what the tab says ---
 
     async fn on_message(&mut self, message: Option<Result<Message, axum::Error>>) -> Result<(), End> {
+        if let Some(Ok(message)) = &message {
+            self.answers.on_message(self.seat.hub.now(), bytes_of(message));
+        }
         let step = match message {
             None => return Err(End::Eof),
             Some(Err(error)) => {
@@ -183,6 +192,7 @@ impl Session {
 
     async fn on_announce(&mut self, identity: Identity, cursor: Option<&str>) -> Result<(), End> {
         let Some(greeted) = self.greeted.take() else { return Ok(()) };
+        self.seat.ticket.belongs_to(&identity.user).map_err(|_| End::UserLimit)?;
         let hub = &self.seat.hub;
         let shard = Arc::clone(hub.shard_of(&identity.user));
         let index = hub.shards.iter().position(|other| Arc::ptr_eq(other, &shard)).unwrap_or_default();
@@ -244,11 +254,11 @@ impl Session {
         }
         let Some(place) = &self.place else { return Ok(()) };
         let now = self.seat.hub.now();
-        if self.tests_until > now + (TESTS_BURST - 1) * TEST_EVERY_MS {
+        if self.tests.free_at(TESTS) > now {
             GATEWAY_TESTS.count(&["limited"]);
             return self.complain(ErrorCode::Rate, "at most one test a second").await;
         }
-        self.tests_until = self.tests_until.max(now) + TEST_EVERY_MS;
+        self.tests.take(now, TESTS, 1);
         // Beside the session: a log that does not answer must not keep the tab's pongs waiting.
         let append = place.shard.append(&test_record(&place.user, &test, self.seat.hub.ttl_ms));
         let tab = Arc::clone(&self.seat.tab);
@@ -341,7 +351,8 @@ impl Session {
 
     /// The tab does not answer: another one takes over, or the session ends.
     fn judge(&mut self, now: u64) -> Result<(), End> {
-        if self.liveness.judge(now)?
+        let floods = self.answers.free_at() > now;
+        if self.liveness.judge(now).map_err(|end| if floods { End::Flood } else { end })?
             && let Some(place) = &self.place
         {
             place.shard.stall(self.seat.number);

@@ -9,7 +9,7 @@ use bellwire_common::log::memory::MemoryLog;
 use bellwire_common::log::{Safety, SharedLog};
 use bellwire_common::notification::{Kind, Notification, Object};
 use bellwire_common::record::{Notify, Record};
-use bellwire_gateway::app::{Gateway, GatewaySettings};
+use bellwire_gateway::app::{Gateway, GatewaySettings, SessionLimits};
 use bellwire_gateway::protocol::SharedKey;
 use bellwire_testkit::tab::{Front, Profile, Tab};
 use tokio::task::JoinHandle;
@@ -17,10 +17,19 @@ use tokio_util::sync::CancellationToken;
 
 #[path = "node/cases.rs"]
 mod cases;
+#[path = "node/limits.rs"]
+mod limits;
 #[path = "node/slow.rs"]
 mod slow;
 
 const TTL_MS: u64 = 600_000;
+
+const LIMITS: SessionLimits = SessionLimits {
+    sessions: 1_000,
+    sessions_per_user: 100,
+    sessions_per_address: 1_000,
+    handshakes_per_second: 1_000,
+};
 
 /// A running gateway.
 struct Node {
@@ -32,8 +41,13 @@ struct Node {
 
 impl Node {
     async fn start(log: &SharedLog) -> Self {
+        Self::start_with(log, LIMITS).await
+    }
+
+    async fn start_with(log: &SharedLog, limits: SessionLimits) -> Self {
         let key = SharedKey::try_new(bellwire_testkit::bellwire::KEY).expect("a key");
-        let gateway = Gateway::start(GatewaySettings { ttl_ms: TTL_MS, shared_key: Some(key) }, log);
+        let settings = GatewaySettings { ttl_ms: TTL_MS, shared_key: Some(key), limits, trusted_proxies: Vec::new() };
+        let gateway = Gateway::start(settings, log);
         gateway.caught_up().await;
         let listener = bind("127.0.0.1:0".parse().expect("an address")).expect("a free port");
         let address = listener.local_addr().expect("bound");

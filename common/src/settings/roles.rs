@@ -5,6 +5,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use ipnet::IpNet;
+
 use super::secret::Secret;
 use super::show::Effective;
 use super::sources::{Given, Source, collect};
@@ -31,6 +33,21 @@ pub struct Node {
     pub drain: Duration,
 }
 
+/// What browsers' connections are bound to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tabs {
+    /// Most sessions of the process.
+    pub sessions: u32,
+    /// Most sessions of one user.
+    pub sessions_per_user: u32,
+    /// Most sessions from one address.
+    pub sessions_per_address: u32,
+    /// Handshakes in a second; more are held up.
+    pub handshakes_per_second: u32,
+    /// Who is believed to say for whom it speaks.
+    pub trusted_proxies: Vec<IpNet>,
+}
+
 /// Settings of `bellwire gateway`. Its log is never [`LogAddress::Embedded`] or [`LogAddress::Memory`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Gateway {
@@ -40,6 +57,8 @@ pub struct Gateway {
     pub listen: SocketAddr,
     /// The key of V1, V2 and trial clients; none only on loopback.
     pub shared_key: Option<Secret>,
+    /// Bounds on browsers' connections.
+    pub tabs: Tabs,
 }
 
 /// Settings of `bellwire ingest`. Its log is never [`LogAddress::Embedded`] or [`LogAddress::Memory`].
@@ -64,6 +83,8 @@ pub struct Standalone {
     pub ingest_listen: Option<SocketAddr>,
     /// The key of V1, V2 and trial clients; none only on loopback: then one is made for trying out.
     pub shared_key: Option<Secret>,
+    /// Bounds on browsers' connections.
+    pub tabs: Tabs,
     /// File with bearer tokens; none only when notifications come in on loopback.
     pub tokens_file: Option<PathBuf>,
     /// Where a key made for trying out is kept; none with a log in memory, which leaves nothing on disk.
@@ -84,6 +105,7 @@ pub fn standalone(sources: &Sources<'_>) -> Result<Loaded<Standalone>, Invalid> 
         listen: values.required("listen", value::address, ANYWHERE),
         ingest_listen: values.optional("ingest-listen", value::address),
         shared_key: values.shared_key(),
+        tabs: values.tabs(),
         tokens_file: values.optional("ingest-tokens-file", value::path),
         state_directory: None,
     };
@@ -112,6 +134,7 @@ pub fn gateway(sources: &Sources<'_>) -> Result<Loaded<Gateway>, Invalid> {
         node: values.node(),
         listen: values.required("listen", value::address, ANYWHERE),
         shared_key: values.shared_key(),
+        tabs: values.tabs(),
     };
     values.check_shared_log(&settings.node.log);
     values.check_listeners(&[("listen", Some(settings.listen)), ("admin-listen", Some(settings.node.admin_listen))]);
@@ -220,6 +243,16 @@ impl<'a> Values<'a> {
             log_level: self.required("log-level", value::log_level, LogLevel::default()),
             log_format: self.required("log-format", value::log_format, LogFormat::default()),
             drain: self.required("drain-seconds", value::drain, Duration::ZERO),
+        }
+    }
+
+    fn tabs(&mut self) -> Tabs {
+        Tabs {
+            sessions: self.required("max-sessions", value::count, 1),
+            sessions_per_user: self.required("max-sessions-per-user", value::count, 1),
+            sessions_per_address: self.required("max-sessions-per-address", value::count, 1),
+            handshakes_per_second: self.required("max-handshakes-per-second", value::count, 1),
+            trusted_proxies: self.required("trusted-proxies", value::networks, Vec::new()),
         }
     }
 

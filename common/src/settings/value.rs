@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use tracing_subscriber::filter::Targets;
 
 use super::amqp::{self, Amqp};
@@ -17,6 +18,11 @@ pub const TTL_MIN: Duration = Duration::from_secs(1);
 pub const TTL_MAX: Duration = Duration::from_secs(30 * 60);
 /// Longest drain.
 pub const DRAIN_MAX: Duration = Duration::from_secs(3600);
+
+/// Largest bound on numbers of tabs.
+pub const COUNT_MAX: u32 = 1_000_000;
+/// Most proxies that can be named.
+pub const NETWORKS_MAX: usize = 64;
 
 /// Which log to use, without what belongs to other settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -118,6 +124,37 @@ pub(super) fn shards(text: &str) -> Result<u16, String> {
         Ok(shards) if (1..=SHARDS_MAX).contains(&shards) => Ok(shards),
         _ => Err(format!("must be a whole number from 1 to {SHARDS_MAX}, not `{text}`")),
     }
+}
+
+/// A bound on something that there must be.
+pub(super) fn count(text: &str) -> Result<u32, String> {
+    match text.parse() {
+        Ok(count) if (1..=COUNT_MAX).contains(&count) => Ok(count),
+        _ => Err(format!("must be a whole number from 1 to {COUNT_MAX}, not `{text}`")),
+    }
+}
+
+pub(super) fn networks(text: &str) -> Result<Vec<IpNet>, String> {
+    if text == "none" {
+        return Ok(Vec::new());
+    }
+    if text.split(',').count() > NETWORKS_MAX {
+        return Err(format!("must be at most {NETWORKS_MAX} addresses or networks"));
+    }
+    text.split(',').map(str::trim).map(network).collect()
+}
+
+fn network(text: &str) -> Result<IpNet, String> {
+    if let Ok(address) = text.parse::<IpAddr>() {
+        return Ok(address.into());
+    }
+    let net: IpNet = text.parse().map_err(|_| {
+        format!("must be addresses or networks with commas between them, such as 10.0.0.0/8,::1, or none, not `{text}`")
+    })?;
+    if net.trunc() != net {
+        return Err(format!("`{text}` is an address in the network {}; give the one or the other", net.trunc()));
+    }
+    Ok(net)
 }
 
 pub(super) fn path(text: &str) -> Result<PathBuf, String> {

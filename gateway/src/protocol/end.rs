@@ -29,6 +29,10 @@ pub enum End {
     NoIdentity,
     /// A native tab did not say hello in time.
     HelloTimeout,
+    /// The tab said more than it may, so that its pongs were not read in time.
+    Flood,
+    /// The user has as many sessions here as one may have.
+    UserLimit,
     /// A page that cannot come back has been silent for too long.
     Silent,
     /// The node is being drained: the tab is to go to another one.
@@ -68,7 +72,7 @@ impl Advice {
 
 impl End {
     /// Every way.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 18] = [
         Self::Closed,
         Self::Eof,
         Self::ReadError,
@@ -81,6 +85,8 @@ impl End {
         Self::Binary,
         Self::NoIdentity,
         Self::HelloTimeout,
+        Self::Flood,
+        Self::UserLimit,
         Self::Silent,
         Self::Drain,
         Self::Shutdown,
@@ -100,6 +106,8 @@ impl End {
             | Self::Binary
             | Self::NoIdentity
             | Self::HelloTimeout
+            | Self::Flood
+            | Self::UserLimit
             | Self::Silent
             | Self::Drain
             | Self::Shutdown
@@ -123,6 +131,8 @@ impl End {
             Self::Binary => "binary",
             Self::NoIdentity => "no_identity",
             Self::HelloTimeout => "hello_timeout",
+            Self::Flood => "flood",
+            Self::UserLimit => "user_limit",
             Self::Silent => "silent",
             Self::Drain => "drain",
             Self::Shutdown => "shutdown",
@@ -151,7 +161,9 @@ impl End {
             Self::Closed | Self::Eof | Self::ReadError | Self::WriteError | Self::WriteTimeout => None,
             Self::Drain | Self::Shutdown | Self::PongTimeout | Self::Silent => Some(1001),
             Self::Binary => Some(1003),
-            Self::BadKey | Self::BadMessage | Self::NoIdentity | Self::HelloTimeout => Some(1008),
+            Self::BadKey | Self::BadMessage | Self::NoIdentity | Self::HelloTimeout | Self::Flood | Self::UserLimit => {
+                Some(1008)
+            }
             Self::TooLarge => Some(1009),
             Self::Internal => Some(1011),
         }
@@ -167,6 +179,8 @@ impl End {
             Self::Shutdown => Some(4100),
             Self::Internal => Some(4101),
             Self::HelloTimeout => Some(4102),
+            Self::Flood => Some(4103),
+            Self::UserLimit => Some(4104),
             Self::BadKey => Some(4200),
             Self::NoIdentity => Some(4201),
             Self::BadMessage => Some(4300),

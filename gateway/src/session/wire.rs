@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::time::Duration;
 
+use axum::extract::ws::Message;
 use tokio::time::timeout;
 use tracing::debug;
 use tungstenite::error::ProtocolError;
@@ -25,6 +26,15 @@ pub(super) fn written(result: Result<(), axum::Error>) -> Result<(), End> {
         debug!(%error, "session lost while writing");
         End::WriteError
     })
+}
+
+/// What a message takes on the wire, its head aside.
+pub(super) fn bytes_of(message: &Message) -> usize {
+    match message {
+        Message::Text(text) => text.len(),
+        Message::Binary(bytes) | Message::Ping(bytes) | Message::Pong(bytes) => bytes.len(),
+        Message::Close(_) => 0,
+    }
 }
 
 /// Why reading failed.

@@ -59,6 +59,7 @@ impl Session {
             };
             let bytes = text.len();
             self.feed(Message::Text(text)).await?;
+            self.answers.expect();
             self.seat.hub.meters.frame_sent(self.dialect.protocol(), held.extra.read_at);
             let now = self.seat.hub.now();
             if self.liveness.on_written(now, upto, bytes) {
@@ -96,6 +97,7 @@ impl Session {
 
     pub(super) async fn feed_ping(&mut self, now: u64, upto: Position) -> Result<(), End> {
         self.feed(Message::Ping(Bytes::copy_from_slice(&upto.as_u64().to_be_bytes()))).await?;
+        self.answers.expect();
         self.liveness.on_ping_sent(now, upto);
         Ok(())
     }
@@ -109,6 +111,7 @@ impl Session {
         if let Some(text) = text {
             self.feed_text(text.into()).await?;
         }
+        self.answers.expect();
         self.liveness.on_greeting_sent(now, upto);
         Ok(())
     }

@@ -1,0 +1,128 @@
+//! How fast things may come. Pure: times come in as numbers of one steady clock.
+
+/// One in `every` units of time, and up to `burst` at once after a rest.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Rate {
+    pub(crate) every: u64,
+    pub(crate) burst: u64,
+}
+
+/// How far something is ahead of its rate.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Pace {
+    /// When all that came is paid off.
+    paid_until: u64,
+}
+
+/// What a tab may say. Beyond [`MESSAGES`] only answers are free, one for each thing that it was sent.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Answers {
+    pace: Pace,
+    owed: u32,
+}
+
+/// Twenty a second, which is ten times what any front end says by itself, and 256 at once: V2 plays back the keep-alives
+/// of an hour without a connection. Milliseconds.
+const MESSAGES: Rate = Rate { every: 50, burst: 256 };
+
+/// A message counts once for each of these that it has begun, so that large ones are as cheap for us as small ones.
+const COUNTED_BYTES: usize = 1024;
+
+// === impl Rate ===
+
+impl Rate {
+    /// So many in a second, and what comes in a tenth of a second at once. Microseconds.
+    pub(crate) fn per_second(count: u32) -> Self {
+        let count = u64::from(count.max(1));
+        Self { every: 1_000_000 / count, burst: (count / 10).max(1) }
+    }
+}
+
+// === impl Pace ===
+
+impl Pace {
+    /// From when on the next one may come.
+    pub(crate) fn free_at(self, rate: Rate) -> u64 {
+        self.paid_until.saturating_sub((rate.burst - 1) * rate.every)
+    }
+
+    /// One came that counts as `cost`.
+    pub(crate) fn take(&mut self, now: u64, rate: Rate, cost: u64) {
+        self.paid_until = self.paid_until.max(now).saturating_add(rate.every.saturating_mul(cost));
+    }
+}
+
+// === impl Answers ===
+
+impl Answers {
+    /// Something was sent that the tab answers.
+    pub(crate) fn expect(&mut self) {
+        self.owed = self.owed.saturating_add(1);
+    }
+
+    /// From when on the next message may be read.
+    pub(crate) fn free_at(self) -> u64 {
+        self.pace.free_at(MESSAGES)
+    }
+
+    /// A message was read.
+    pub(crate) fn on_message(&mut self, now: u64, bytes: usize) {
+        let cost = bytes.div_ceil(COUNTED_BYTES).max(1) as u64;
+        let free = u64::from(self.owed > 0);
+        self.owed = self.owed.saturating_sub(1);
+        self.pace.take(now, MESSAGES, cost - free);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(answers: &mut Answers, now: u64, count: u64, bytes: usize) -> u64 {
+        (0..count).for_each(|_| answers.on_message(now, bytes));
+        answers.free_at()
+    }
+
+    #[test]
+    fn a_burst_passes_and_the_rest_comes_at_the_rate() {
+        let mut tab = Answers::default();
+        assert!(said(&mut tab, 10_000, 255, 80) <= 10_000);
+        assert_eq!(said(&mut tab, 10_000, 1, 80), 10_050);
+        assert_eq!(said(&mut tab, 10_050, 1, 80), 10_100);
+        // A rest pays it all off.
+        assert!(said(&mut tab, 60_000, 255, 80) <= 60_000);
+    }
+
+    #[test]
+    fn large_messages_count_more() {
+        let mut tab = Answers::default();
+        assert!(said(&mut tab, 10_000, 31, 8_192) <= 10_000);
+        assert!(said(&mut tab, 10_000, 1, 8_192) > 10_000);
+    }
+
+    #[test]
+    fn answers_are_free_but_what_is_large_about_them_is_not() {
+        let mut tab = Answers::default();
+        (0..1_000).for_each(|_| tab.expect());
+        assert!(said(&mut tab, 10_000, 1_255, 80) <= 10_000);
+        assert!(said(&mut tab, 10_000, 1, 80) > 10_000);
+        let mut tab = Answers::default();
+        (0..1_000).for_each(|_| tab.expect());
+        assert!(said(&mut tab, 10_000, 40, 8_192) > 10_000);
+    }
+
+    #[test]
+    fn a_rate_by_the_second() {
+        let rate = Rate::per_second(2_000);
+        let mut pace = Pace::default();
+        let mut now = 5_000_000;
+        for _ in 0..200 {
+            assert!(pace.free_at(rate) <= now);
+            pace.take(now, rate, 1);
+        }
+        assert_eq!(pace.free_at(rate), now + 500);
+        now += 500;
+        pace.take(now, rate, 1);
+        assert_eq!(pace.free_at(rate), now + 500);
+    }
+}
