@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bellwire_testkit::bellwire::{Bellwire, Setup};
@@ -70,7 +71,7 @@ impl Field {
 }
 
 /// Waits until each tab has been greeted and has registered.
-async fn registered(tabs: &[Tab]) {
+pub(crate) async fn registered(tabs: &[Tab]) {
     let all = || async { Ok(tabs.iter().all(|tab| tab.seen().proofs > 0).then_some(())) };
     eventually("registered tabs", PATIENCE, all).await.unwrap();
 }
@@ -90,7 +91,9 @@ pub(crate) struct Stream {
 }
 
 impl Stream {
-    fn start(ingests: Vec<SocketAddr>, users: usize, per_second: usize) -> Self {
+    pub(crate) fn start(ingests: Vec<SocketAddr>, users: usize, per_second: usize) -> Self {
+        static STREAMS: AtomicUsize = AtomicUsize::new(0);
+        let name = format!("s{}n", STREAMS.fetch_add(1, Ordering::Relaxed));
         let (stop, stopped) = watch::channel(false);
         let batch = per_second * TICK.as_millis() as usize / 1000;
         let task = tokio::spawn(async move {
@@ -100,7 +103,7 @@ impl Stream {
             let mut next = 0;
             while !*stopped.borrow() {
                 ticks.tick().await;
-                batches.spawn(send(ingests.clone(), next..next + batch, users));
+                batches.spawn(send(ingests.clone(), name.clone(), next..next + batch, users));
                 next += batch;
             }
             batches.join_all().await.into_iter().flatten().collect()
@@ -115,10 +118,11 @@ impl Stream {
     }
 }
 
-async fn send(ingests: Vec<SocketAddr>, numbers: std::ops::Range<usize>, users: usize) -> Vec<Accepted> {
+async fn send(ingests: Vec<SocketAddr>, name: String, numbers: std::ops::Range<usize>, users: usize) -> Vec<Accepted> {
     let item = |number: usize| {
         let user = (number % users + 1).to_string();
-        json!({ "id": format!("n{number}"), "user": user, "kind": "message", "title": format!("n{number}"), "body": "x" })
+        let title = format!("{name}{number}");
+        json!({ "id": title, "user": user, "kind": "message", "title": title, "body": "x" })
     };
     let body: Value = numbers.clone().map(item).collect();
     let begin = Instant::now();
@@ -131,14 +135,16 @@ async fn send(ingests: Vec<SocketAddr>, numbers: std::ops::Range<usize>, users: 
         sleep(RETRY).await;
     }
     let at = Instant::now();
-    numbers.map(|number| Accepted { user: number % users, title: format!("n{number}"), at }).collect()
+    numbers.map(|number| Accepted { user: number % users, title: format!("{name}{number}"), at }).collect()
 }
 
 /// What became of it all.
 #[derive(Debug)]
 pub(crate) struct Books {
-    /// From the answer to the first showing, in milliseconds: the median, and the slowest.
+    /// From the answer to the first showing, in milliseconds: the median, that of all but the slowest hundredth, and the
+    /// slowest.
     pub(crate) median_ms: f64,
+    pub(crate) p99_ms: f64,
     pub(crate) slowest_ms: f64,
     /// Notifications that a browser showed again: when it did first.
     pub(crate) repeated: Vec<Instant>,
@@ -173,15 +179,17 @@ pub(crate) async fn settle(accepted: &[Accepted], tabs: &[Vec<&Tab>]) -> Books {
         }
     }
     delays.sort_by(f64::total_cmp);
-    Books { median_ms: delays[delays.len() / 2], slowest_ms: delays[delays.len() - 1], repeated }
+    let p99_ms = delays[delays.len() * 99 / 100];
+    Books { median_ms: delays[delays.len() / 2], p99_ms, slowest_ms: delays[delays.len() - 1], repeated }
 }
 
 impl Books {
     pub(crate) fn print(&self, what: &str, accepted: usize) {
         println!(
-            "{what}: {accepted} accepted, all shown; {} repeated; median {:.1} ms, slowest {:.0} ms",
+            "{what}: {accepted} accepted, all shown; {} repeated; median {:.1} ms, p99 {:.1} ms, slowest {:.0} ms",
             self.repeated.len(),
             self.median_ms,
+            self.p99_ms,
             self.slowest_ms
         );
     }

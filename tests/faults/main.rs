@@ -6,4 +6,6 @@
 mod broker;
 mod field;
 mod gateways;
+mod hostile;
 mod ingests;
+mod rolling;

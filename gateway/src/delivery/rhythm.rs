@@ -125,7 +125,13 @@ impl Rhythm {
     /// Whether this was the first time.
     pub(super) fn on_caught_up(&mut self, now: u64) -> bool {
         self.seen_own = now;
-        !std::mem::replace(&mut self.live, true)
+        let first = !std::mem::replace(&mut self.live, true);
+        if first {
+            // Nothing was due on the way here, so nothing is late.
+            self.beat_at = self.beat_at.max(now);
+            self.ticked = now;
+        }
+        first
     }
 
     pub(super) fn on_replaced(&mut self) {

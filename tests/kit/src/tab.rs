@@ -81,8 +81,10 @@ pub struct Seen {
     pub frames: usize,
     /// Pings that the browser answered.
     pub pings: usize,
-    /// Connections that were greeted.
+    /// Greetings, those included that are repeated for a proof.
     pub greeted: usize,
+    /// When each connection was made.
+    pub connected_at: Vec<Instant>,
     /// How connections ended: the close code, or none for an end without a close frame.
     pub ends: Vec<Option<u16>>,
     /// The tab itself was closed.
@@ -318,6 +320,7 @@ impl Browser {
 
     /// One connection; none when the tab itself was closed.
     async fn converse(&mut self, mut socket: WebSocketStream<TcpStream>) -> Option<End> {
+        self.note(|seen| seen.connected_at.push(Instant::now()));
         let cursor = lock(&self.state).cursor.clone();
         let mut page = Page::new(&self.profile, cursor);
         let (mut hung, mut closing) = (false, false);

@@ -84,6 +84,17 @@ impl Node {
 }
 
 #[test]
+fn a_long_way_to_the_end_of_the_log_is_no_freeze() {
+    let mut replica: Replica<()> = Replica::new(A, limits(), Timing::default(), 0, 60_000);
+    for now in (0..5_000).step_by(500) {
+        assert_eq!(replica.tick(now), None);
+    }
+    replica.on_caught_up(5_300);
+    assert_eq!(replica.tick(5_310), None);
+    assert!(!replica.due(5_310, UnixMillis(1)).is_empty(), "it says at once that it lives");
+}
+
+#[test]
 fn a_late_loop_is_a_freeze_even_before_it_is_looked_at() {
     let mut node = Node::with_a_tab();
     node.now += 2_000;
