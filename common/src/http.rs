@@ -3,6 +3,7 @@
 //! One task per connection until it is answered or upgraded. What a connection holds here is bounded by
 //! [`Limits`]; after an upgrade all of it is freed and the upgraded socket is its taker's business.
 
+mod received;
 mod waiting;
 
 use std::io;
@@ -22,6 +23,8 @@ use tower::Service;
 use tracing::{debug, warn};
 
 use crate::metrics;
+use received::Counting;
+pub use received::Received;
 use waiting::{HeadTimer, Places, Waiting};
 
 /// Connections that the kernel keeps waiting to be accepted: a reconnect storm queues instead of failing.
@@ -189,12 +192,15 @@ impl Server {
             debug!(%error, "connection ended before it was served");
             return;
         }
+        let received = Received::default();
+        let counted = received.clone();
         let asked = Arc::new(AtomicBool::new(false));
         let router = self.router;
         let seen = Arc::clone(&asked);
         let service = service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
             seen.store(true, Ordering::Relaxed);
             request.extensions_mut().insert(Peer(peer));
+            request.extensions_mut().insert(counted.clone());
             // A `Router` is always ready.
             router.clone().call(request)
         });
@@ -204,7 +210,8 @@ impl Server {
             asked: Arc::clone(&asked),
             idle_extra: self.limits.idle_timeout.saturating_sub(self.limits.head_timeout),
         });
-        let mut connection = std::pin::pin!(http.serve_connection(TokioIo::new(stream), service).with_upgrades());
+        let mut connection =
+            std::pin::pin!(http.serve_connection(TokioIo::new(Counting { stream, received }), service).with_upgrades());
         let ended = tokio::select! {
             biased;
             ended = connection.as_mut() => ended,

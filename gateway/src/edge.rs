@@ -10,14 +10,14 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
-use bellwire_common::http::Peer;
+use bellwire_common::http::{Peer, Received};
 use bellwire_common::metrics::{GATEWAY_HANDSHAKES_HELD, GATEWAY_HANDSHAKES_REFUSED};
 
 use crate::admission::{Full, Ticket};
 use crate::hub::Hub;
 use crate::peer;
 use crate::protocol::{FRAME_BYTES_MAX, Handshake, Identity, Protocol, decide};
-use crate::session;
+use crate::session::{self, Socket};
 
 /// What a tab says fits in; larger messages grow the buffer while they are read. Measured in docs/performance.md.
 const READ_BUFFER_BYTES: usize = 512;
@@ -81,7 +81,8 @@ async fn handshake(hub: Arc<Hub>, request: Request) -> Response {
     if hub.is_draining() {
         return refuse(StatusCode::SERVICE_UNAVAILABLE, GOING, "draining");
     }
-    accept(hub, upgrade, accepted, ticket)
+    let received = parts.extensions.get::<Received>().cloned().unwrap_or_default();
+    accept(hub, upgrade, accepted, ticket, received)
 }
 
 struct Accepted {
@@ -123,7 +124,13 @@ fn full_up(full: Full) -> Response {
     }
 }
 
-fn accept(hub: Arc<Hub>, upgrade: WebSocketUpgrade, accepted: Accepted, ticket: Ticket) -> Response {
+fn accept(
+    hub: Arc<Hub>,
+    upgrade: WebSocketUpgrade,
+    accepted: Accepted,
+    ticket: Ticket,
+    received: Received,
+) -> Response {
     let Accepted { protocol, subprotocol, identity } = accepted;
     let mut upgrade = upgrade
         .read_buffer_size(READ_BUFFER_BYTES)
@@ -137,7 +144,7 @@ fn accept(hub: Arc<Hub>, upgrade: WebSocketUpgrade, accepted: Accepted, ticket: 
     // A task of its own: the one that upgraded is ten times as large, and would stay as long as the tab.
     upgrade.on_upgrade(move |socket| {
         let seat = hub.seat(protocol, ticket);
-        tokio::spawn(session::serve(socket, seat, protocol, identity));
+        tokio::spawn(session::serve(Socket::new(socket, received), seat, protocol, identity));
         std::future::ready(())
     })
 }

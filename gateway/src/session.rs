@@ -8,10 +8,9 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::ws::{CloseFrame, Message, WebSocket};
-use futures_util::{FutureExt, SinkExt, StreamExt};
+use axum::extract::ws::{CloseFrame, Message};
+use futures_util::{FutureExt, SinkExt};
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
-use tracing::debug;
 
 use bellwire_common::ids::{Offset, UserId};
 use bellwire_common::metrics::GATEWAY_TESTS;
@@ -26,9 +25,12 @@ use crate::protocol::{self, Dialect, End, Identity, Proof, Protocol, TabEvent, T
 use crate::shard::Shard;
 use crate::tab::Reasons;
 
-use self::wire::{ReadEnd, bytes_of, read_end, test_record};
+pub(crate) use self::socket::Socket;
+use self::socket::{Heard, bytes_of};
+use self::wire::test_record;
 use self::write::Fed;
 
+mod socket;
 mod wire;
 mod write;
 
@@ -45,7 +47,7 @@ const TEST_WITHIN: Duration = Duration::from_secs(3);
 
 /// See the module.
 pub(crate) struct Session {
-    socket: WebSocket,
+    socket: Socket,
     dialect: Dialect,
     seat: Seat,
     liveness: Liveness,
@@ -80,7 +82,7 @@ impl Drop for Place {
 /// Serves a tab until its session ends, and counts the end. The task is little more than a pointer: what only
 /// messages need is allocated with them, because most tabs are idle most of the time.
 pub(crate) fn serve(
-    socket: WebSocket,
+    socket: Socket,
     seat: Seat,
     protocol: Protocol,
     identity: Option<Identity>,
@@ -118,7 +120,7 @@ impl Session {
             self.arm(timer.as_mut(), if may_read { deadline } else { deadline.min(reads_at) });
             tokio::select! {
                 // What a tab says too fast waits in its own network: ending it would bring it back to say it again.
-                message = self.socket.next(), if may_read => Box::pin(self.on_message(message)).await?,
+                heard = self.socket.hear(), if may_read => Box::pin(self.on_message(heard)).await?,
                 reasons = tab.woken() => Box::pin(self.on_woken(reasons)).await?,
                 () = timer.as_mut() => {}
             }
@@ -143,27 +145,21 @@ impl Session {
 
     // --- what the tab says ---
 
-    async fn on_message(&mut self, message: Option<Result<Message, axum::Error>>) -> Result<(), End> {
-        if let Some(Ok(message)) = &message {
+    async fn on_message(&mut self, heard: Heard) -> Result<(), End> {
+        if let Heard::Message(message) = &heard {
             self.answers.on_message(self.seat.hub.now(), bytes_of(message));
         }
-        let step = match message {
-            None => return Err(End::Eof),
-            Some(Err(error)) => {
-                debug!(%error, "session lost while reading");
-                match read_end(error) {
-                    ReadEnd::Oversize => self.dialect.on_oversize(),
-                    ReadEnd::End(end) => return Err(end),
-                }
-            }
-            Some(Ok(Message::Pong(payload))) => {
+        let step = match heard {
+            Heard::Oversize => self.dialect.on_oversize(),
+            Heard::End(end) => return Err(end),
+            Heard::Message(Message::Pong(payload)) => {
                 self.on_pong(&payload);
                 return Ok(());
             }
-            Some(Ok(Message::Ping(_))) => return Ok(()),
-            Some(Ok(Message::Close(_))) => return Err(End::Closed),
-            Some(Ok(Message::Binary(_))) => self.dialect.on_binary(),
-            Some(Ok(Message::Text(text))) => {
+            Heard::Message(Message::Ping(_)) => return Ok(()),
+            Heard::Message(Message::Close(_)) => return Err(End::Closed),
+            Heard::Message(Message::Binary(_)) => self.dialect.on_binary(),
+            Heard::Message(Message::Text(text)) => {
                 if self.liveness.on_page_spoke(self.seat.hub.now()) {
                     self.confirm(self.liveness.written());
                 }
@@ -343,8 +339,8 @@ impl Session {
     /// Reads what the tab has said already.
     async fn hear(&mut self) -> Result<(), End> {
         for _ in 0..HEARD_MAX {
-            let Some(message) = self.socket.next().now_or_never() else { break };
-            self.on_message(message).await?;
+            let Some(heard) = self.socket.hear().now_or_never() else { break };
+            self.on_message(heard).await?;
         }
         Ok(())
     }

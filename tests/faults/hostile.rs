@@ -38,7 +38,7 @@ const TEXT_BYTES: usize = 6 * 1024;
 /// state, and what the allocator does not give back. See docs/delivery.md.
 const BYTES_PER_SESSION: f64 = 64.0 * 1024.0;
 /// What the notifications that wait for the mute ones cost, as records and as frames, and slow handshakes at most.
-const BYTES_ASIDE: f64 = 128.0 * 1024.0 * 1024.0;
+const BYTES_ASIDE: f64 = 192.0 * 1024.0 * 1024.0;
 
 /// What a hostile tab does once it is connected.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -57,6 +57,8 @@ enum Kind {
     BadFrame,
     /// The head of a frame of a terabyte.
     Huge,
+    /// A message of empty frames without end.
+    Endless,
     /// A binary message.
     Binary,
     /// A native tab that does not say whose it is.
@@ -65,7 +67,7 @@ enum Kind {
     WrongKey,
 }
 
-const KINDS: [(Kind, &str); 10] = [
+const KINDS: [(Kind, &str); 11] = [
     (Kind::Mute, "write_timeout"),
     (Kind::Deaf, "pong_timeout"),
     (Kind::Flood, "flood"),
@@ -73,6 +75,7 @@ const KINDS: [(Kind, &str); 10] = [
     (Kind::Garbage, "bad_message"),
     (Kind::BadFrame, "bad_message"),
     (Kind::Huge, "too_large"),
+    (Kind::Endless, "too_large"),
     (Kind::Binary, "binary"),
     (Kind::NoHello, "hello_timeout"),
     (Kind::WrongKey, "bad_key"),
@@ -120,6 +123,7 @@ impl Kind {
             Self::Deaf => stream.write_all(&register).await?,
             Self::Flood => return flood(stream, &register, &text(r#"{"type":"KeepAlive","message":""}"#)).await,
             Self::PingFlood => return flood(stream, &register, &frame(0x89, b"")).await,
+            Self::Endless => return flood(stream, &frame(0x01, b"x"), &frame(0x00, b"")).await,
             Self::Garbage => stream.write_all(&text("not JSON")).await?,
             Self::BadFrame => stream.write_all(&frame(0xf3, b"?")).await?,
             Self::Huge => stream.write_all(&[0x81, 0xff, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0]).await?,

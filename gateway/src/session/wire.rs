@@ -3,10 +3,8 @@
 use std::future::Future;
 use std::time::Duration;
 
-use axum::extract::ws::Message;
 use tokio::time::timeout;
 use tracing::debug;
-use tungstenite::error::ProtocolError;
 
 use bellwire_common::ids::{NotificationId, UnixMillis, UserId};
 use bellwire_common::record::{Notify, Record};
@@ -26,31 +24,6 @@ pub(super) fn written(result: Result<(), axum::Error>) -> Result<(), End> {
         debug!(%error, "session lost while writing");
         End::WriteError
     })
-}
-
-/// What a message takes on the wire, its head aside.
-pub(super) fn bytes_of(message: &Message) -> usize {
-    match message {
-        Message::Text(text) => text.len(),
-        Message::Binary(bytes) | Message::Ping(bytes) | Message::Pong(bytes) => bytes.len(),
-        Message::Close(_) => 0,
-    }
-}
-
-/// Why reading failed.
-pub(super) fn read_end(error: axum::Error) -> ReadEnd {
-    match error.into_inner().downcast_ref::<tungstenite::Error>() {
-        Some(tungstenite::Error::Capacity(_)) => ReadEnd::Oversize,
-        Some(tungstenite::Error::Protocol(ProtocolError::ResetWithoutClosingHandshake)) => ReadEnd::End(End::Eof),
-        Some(tungstenite::Error::ConnectionClosed | tungstenite::Error::AlreadyClosed) => ReadEnd::End(End::Closed),
-        Some(tungstenite::Error::Utf8(_) | tungstenite::Error::Protocol(_)) => ReadEnd::End(End::BadMessage),
-        _ => ReadEnd::End(End::ReadError),
-    }
-}
-
-pub(super) enum ReadEnd {
-    Oversize,
-    End(End),
 }
 
 pub(super) fn test_record(user: &UserId, test: &TestMessage, ttl_ms: u64) -> Record {
