@@ -2,6 +2,8 @@
 //!
 //! The cases share one private node, one after the other; each has a number of shards, and so streams, of its own.
 
+#[path = "rabbitmq/cluster.rs"]
+mod cluster;
 #[path = "rabbitmq/streams.rs"]
 mod streams;
 #[path = "rabbitmq/unreachable.rs"]

@@ -4,6 +4,7 @@
 //! where the rules allow them (docs/delivery.md) and are counted, nobody is stuck, and the time to recovery is printed.
 
 mod broker;
+mod cluster;
 mod field;
 mod gateways;
 mod hostile;

@@ -66,13 +66,12 @@ impl RabbitLog {
         let (tasks, draining, stop) = (TaskTracker::new(), CancellationToken::new(), CancellationToken::new());
         let read = Link::start(Arc::clone(&settings), topology, Side::Read, &stop);
         let append = Link::start(settings, topology, Side::Append, &stop);
-        let pool = pool::pool(append.clone(), topology.shards());
         let appends = Arc::new(Appends::new());
         let writers = topology
             .all()
             .map(|shard| {
-                let appends = Arc::clone(&appends);
-                Writer::start(topology, shard, append.clone(), pool.clone(), appends, &tasks, &draining)
+                let (pool, appends) = (pool::pool(append.clone()), Arc::clone(&appends));
+                Writer::start(topology, shard, append.clone(), pool, appends, &tasks, &draining)
             })
             .collect();
         tasks.close();

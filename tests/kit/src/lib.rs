@@ -1,6 +1,6 @@
 //! What the tests start and drive: private brokers, Bellwire processes, browser tabs. Knows none of Bellwire's crates.
 //!
-//! - [`broker`]: a private RabbitMQ node
+//! - [`broker`]: a private RabbitMQ node, or a cluster of them
 //! - [`process`]: any program, with its output kept; [`bellwire`]: a node of Bellwire on free ports
 //! - [`tab`]: pages that behave as the real front ends do, or badly in a chosen way
 //! - [`webdriver`]: a real, headless browser

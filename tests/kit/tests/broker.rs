@@ -2,7 +2,7 @@
 
 use std::net::TcpStream;
 
-use bellwire_testkit::broker::Broker;
+use bellwire_testkit::broker::{Broker, Cluster};
 use bellwire_testkit::eventually::eventually;
 use bellwire_testkit::tab::PATIENCE;
 
@@ -29,8 +29,36 @@ async fn nothing_outlives_it() {
     let name = format!("bellwire-{}@localhost", broker.port());
     assert!(running(&name));
     drop(broker);
-    // The emulator's own helpers (host lookup, disk monitor) lead sessions of their own and end when their pipes do.
-    eventually("the end of all its processes", PATIENCE, || async { Ok((!running(&name)).then_some(())) })
+    ends(&name).await;
+}
+
+#[tokio::test]
+async fn a_cluster_loses_a_node_and_takes_it_back() {
+    let mut cluster = Cluster::start(3).await.unwrap();
+    for node in &cluster.nodes {
+        assert_eq!(members(node).await, 3);
+    }
+    // The one that formed the cluster: the others need neither it nor its port mapper.
+    cluster.nodes[0].kill();
+    assert!(!open(&cluster.nodes[0]));
+    assert_eq!(members(&cluster.nodes[1]).await, 2);
+    cluster.nodes[0].restart().await.unwrap();
+    assert_eq!(members(&cluster.nodes[0]).await, 3);
+    let names = cluster.nodes.iter().map(|node| format!("bellwire-{}@localhost", node.port())).collect::<Vec<_>>();
+    drop(cluster);
+    for name in names {
+        ends(&name).await;
+    }
+}
+
+/// The nodes that one of them sees.
+async fn members(node: &Broker) -> usize {
+    node.rabbitmqctl(&["eval", "length(rabbit_nodes:all_running())."]).await.unwrap().trim().parse().unwrap()
+}
+
+/// The emulator's own helpers (host lookup, disk monitor) lead sessions of their own and end when their pipes do.
+async fn ends(name: &str) {
+    eventually("the end of all its processes", PATIENCE, || async { Ok((!running(name)).then_some(())) })
         .await
         .unwrap();
 }

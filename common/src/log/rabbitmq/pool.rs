@@ -1,4 +1,9 @@
-//! Channels with confirms, on the connection of the moment.
+//! A channel with confirms for each shard, on the connection of the moment.
+//!
+//! Each shard has its own for two reasons: the broker serves one channel at a third of the rate of several; and RabbitMQ 3,
+//! when a stream's leader is lost, sends what was not confirmed to the new one under the numbers of the channel instead
+//! of those of the stream on that channel (rabbitmq-server #12236). Where they differ, because the channel has served
+//! another stream before, none of it is ever confirmed.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,14 +19,13 @@ use super::live::Live;
 /// For a channel to open. No stream has a part in it: a connection that misses it is given up.
 const CHANNEL_DEADLINE: Duration = Duration::from_secs(2);
 
-/// Channels with confirms on the connection of the moment.
+/// One shard's channel.
 pub(super) type Publishers = Pool<PublisherManager>;
 
-/// A pool with a channel for each shard at most: a shard borrows one as long as something of its own is unconfirmed.
-pub(super) fn pool(link: Link, shards: u16) -> Publishers {
-    let size = usize::from(shards);
+/// A pool of one channel: its shard borrows it as long as something is unconfirmed.
+pub(super) fn pool(link: Link) -> Publishers {
     // Only a timeout without a runtime makes this fail, and there is none here.
-    Pool::builder(PublisherManager { link }).max_size(size).build().unwrap_or_else(|_| unreachable!())
+    Pool::builder(PublisherManager { link }).max_size(1).build().unwrap_or_else(|_| unreachable!())
 }
 
 #[derive(Debug)]
