@@ -3,26 +3,26 @@
 //! One task per connection until it is answered or upgraded. What a connection holds here is bounded by
 //! [`Limits`]; after an upgrade all of it is freed and the upgraded socket is its taker's business.
 
+mod waiting;
+
 use std::io;
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use axum::Router;
-use hyper::rt::{Sleep, Timer};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::Service;
 use tracing::{debug, warn};
 
 use crate::metrics;
+use waiting::{HeadTimer, Places, Waiting};
 
 /// Connections that the kernel keeps waiting to be accepted: a reconnect storm queues instead of failing.
 const BACKLOG: u32 = 4096;
@@ -48,11 +48,13 @@ pub struct Limits {
     /// Time from one answer to the next complete request head. Longer than the 60 s for which proxies keep idle
     /// connections, so that they do not send a request into one that is being closed.
     pub idle_timeout: Duration,
-    /// Connections that are not upgraded, at one time. More wait in the kernel's queue.
+    /// Connections that are not upgraded, at one time. For one more, the one ends that has waited longest for a request
+    /// head; when all have requests in progress, it waits, and those behind it wait in the kernel's queue.
     pub connections_max: usize,
     /// How long requests in progress may go on after the shutdown began.
     pub grace: Duration,
-    /// Called once for each connection that never sent a complete request head in time.
+    /// Called once for each connection that never sent a complete request head, in time or before others needed its
+    /// place.
     pub on_head_timeout: fn(),
 }
 
@@ -115,23 +117,26 @@ const SEND_BUFFER_BYTES: u32 = 128 * 1024;
 /// Accepts and serves until `shutdown`; then closes idle connections, lets requests in progress end within
 /// [`Limits::grace`], and returns how many had to be cut. Accept errors never end it.
 pub async fn serve(listener: TcpListener, router: Router, limits: Limits, shutdown: CancellationToken) -> usize {
-    let server = Server { router, limits, http: builder(&limits), shutdown, cut: CancellationToken::new() };
+    let places = Places::new(limits.connections_max);
+    let (http, waiting, cut) = (builder(&limits), places.waiting(), CancellationToken::new());
+    let server = Server { router, limits, http, waiting, shutdown, cut };
     let connections = TaskTracker::new();
-    let permits = Arc::new(Semaphore::new(limits.connections_max));
     let mut pause = ACCEPT_PAUSE_MIN;
     loop {
         let accepted = tokio::select! {
             biased;
             () = server.shutdown.cancelled() => break,
-            accepted = accept(&listener, &permits) => accepted,
+            accepted = listener.accept() => accepted,
         };
         match accepted {
-            Ok((stream, peer, permit)) => {
+            Ok((stream, peer)) => {
                 pause = ACCEPT_PAUSE_MIN;
+                // One that is accepted is served also at the end.
+                let place = server.shutdown.run_until_cancelled(places.take()).await.flatten();
                 let server = server.clone();
                 connections.spawn(async move {
                     server.connection(stream, peer).await;
-                    drop(permit);
+                    drop(place);
                 });
             }
             Err(error) if is_one_connections_own(&error) => debug!(%error, "connection ended before it was accepted"),
@@ -156,15 +161,6 @@ pub async fn serve(listener: TcpListener, router: Router, limits: Limits, shutdo
     cut
 }
 
-async fn accept(
-    listener: &TcpListener,
-    permits: &Arc<Semaphore>,
-) -> io::Result<(TcpStream, SocketAddr, tokio::sync::OwnedSemaphorePermit)> {
-    let permit = Arc::clone(permits).acquire_owned().await.map_err(io::Error::other)?;
-    let (stream, peer) = listener.accept().await?;
-    Ok((stream, peer, permit))
-}
-
 fn is_one_connections_own(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
@@ -181,6 +177,7 @@ struct Server {
     router: Router,
     limits: Limits,
     http: http1::Builder,
+    waiting: Arc<Waiting>,
     shutdown: CancellationToken,
     cut: CancellationToken,
 }
@@ -203,6 +200,7 @@ impl Server {
         });
         let mut http = self.http;
         http.timer(HeadTimer {
+            waiting: self.waiting,
             asked: Arc::clone(&asked),
             idle_extra: self.limits.idle_timeout.saturating_sub(self.limits.head_timeout),
         });
@@ -228,27 +226,10 @@ impl Server {
     }
 }
 
-/// hyper has one time limit for a request head and for the wait before it. This timer lengthens it once
-/// the connection has sent a first request.
-struct HeadTimer {
-    asked: Arc<AtomicBool>,
-    idle_extra: Duration,
-}
-
-impl Timer for HeadTimer {
-    fn sleep(&self, duration: Duration) -> Pin<Box<dyn Sleep>> {
-        TokioTimer::new().sleep(duration)
-    }
-
-    fn sleep_until(&self, deadline: Instant) -> Pin<Box<dyn Sleep>> {
-        let extra = if self.asked.load(Ordering::Relaxed) { self.idle_extra } else { Duration::ZERO };
-        TokioTimer::new().sleep_until(deadline + extra)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::AtomicUsize;
+    use std::time::Instant;
 
     use axum::Extension;
     use axum::routing::get;
@@ -402,20 +383,88 @@ mod tests {
         assert_eq!(server.served.await.unwrap(), 1);
     }
 
+    /// Sends a request on a connection that stays open, and reads the answer.
+    async fn ask(stream: &mut TcpStream) {
+        let me = stream.local_addr().unwrap().to_string();
+        stream.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+        until(stream, &me).await;
+    }
+
     #[tokio::test]
-    async fn connections_over_the_limit_wait() {
-        let server = start(hello(), Limits { connections_max: 1, ..Limits::default() });
-        let mut first = TcpStream::connect(server.address).await.unwrap();
-        let mut second = TcpStream::connect(server.address).await.unwrap();
-        second.write_all(b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await.unwrap();
-        for _ in 0..10 {
-            first.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
-            let me = first.local_addr().unwrap().to_string();
-            until(&mut first, &me).await;
+    async fn slow_heads_give_way_the_longest_first_and_are_told() {
+        static TOLD: AtomicUsize = AtomicUsize::new(0);
+        let on_head_timeout = || {
+            TOLD.fetch_add(1, Ordering::Relaxed);
+        };
+        let server = start(hello(), Limits { connections_max: 3, on_head_timeout, ..Limits::default() });
+        let mut slow = Vec::new();
+        for _ in 0..20 {
+            let mut stream = TcpStream::connect(server.address).await.unwrap();
+            stream.write_all(b"GET / HTTP/1.1\r\nhost:").await.unwrap();
+            slow.push(stream);
         }
-        assert_eq!(second.try_read(&mut [0]).unwrap_err().kind(), io::ErrorKind::WouldBlock);
-        drop(first);
-        assert!(read_to_end(second).await.starts_with("HTTP/1.1 200"));
+        let begun = Instant::now();
+        ask(&mut TcpStream::connect(server.address).await.unwrap()).await;
+        let mut left = slow.split_off(18);
+        for stream in slow {
+            assert_eq!(read_to_end(stream).await, "");
+        }
+        assert!(begun.elapsed() < Limits::default().head_timeout, "{:?}", begun.elapsed());
+        for stream in &mut left {
+            let me = stream.local_addr().unwrap().to_string();
+            stream.write_all(b" x\r\n\r\n").await.unwrap();
+            until(stream, &me).await;
+        }
+        assert_eq!(TOLD.load(Ordering::Relaxed), 18);
+    }
+
+    #[tokio::test]
+    async fn idle_connections_give_way_the_longest_idle_first() {
+        static TOLD: AtomicUsize = AtomicUsize::new(0);
+        let on_head_timeout = || {
+            TOLD.fetch_add(1, Ordering::Relaxed);
+        };
+        let server = start(hello(), Limits { connections_max: 2, on_head_timeout, ..Limits::default() });
+        let mut busier = TcpStream::connect(server.address).await.unwrap();
+        let mut idle = TcpStream::connect(server.address).await.unwrap();
+        for stream in [&mut busier, &mut idle] {
+            ask(stream).await;
+        }
+        ask(&mut busier).await;
+        let mut third = TcpStream::connect(server.address).await.unwrap();
+        ask(&mut third).await;
+        assert_eq!(read_to_end(idle).await, "");
+        ask(&mut busier).await;
+        ask(&mut third).await;
+        server.shutdown.cancel();
+        server.served.await.unwrap();
+        assert_eq!(TOLD.load(Ordering::Relaxed), 0);
+    }
+
+    #[tokio::test]
+    async fn requests_in_progress_keep_their_place_until_they_are_answered() {
+        let (entered, mut has_entered) = tokio::sync::mpsc::channel(1);
+        let go_on = Arc::new(tokio::sync::Notify::new());
+        let release = Arc::clone(&go_on);
+        let slow = get(move || async move {
+            entered.send(()).await.unwrap();
+            go_on.notified().await;
+            "done"
+        });
+        let server = start(hello().route("/slow", slow), Limits { connections_max: 1, ..Limits::default() });
+        let mut first = TcpStream::connect(server.address).await.unwrap();
+        first.write_all(b"GET /slow HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+        has_entered.recv().await.unwrap();
+        let mut second = TcpStream::connect(server.address).await.unwrap();
+        let mut asking = std::pin::pin!(ask(&mut second));
+        // Nothing says that the server has seen the second one and left it alone.
+        let patience = Duration::from_millis(100);
+        assert!(tokio::time::timeout(patience, asking.as_mut()).await.is_err(), "there was a second place");
+        release.notify_one();
+        let answer = until(&mut first, "done").await;
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        asking.await;
+        assert_eq!(read_to_end(first).await, "");
     }
 
     #[tokio::test]
