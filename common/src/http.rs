@@ -88,6 +88,7 @@ pub fn reserve(address: SocketAddr) -> io::Result<Reserved> {
         socket.set_reuseaddr(true)?;
         // Inherited by the connections that are accepted.
         socket.set_send_buffer_size(SEND_BUFFER_BYTES)?;
+        socket.set_recv_buffer_size(RECV_BUFFER_BYTES)?;
         socket.bind(address)?;
         Ok(socket)
     };
@@ -113,6 +114,11 @@ fn cannot(address: SocketAddr, error: &io::Error) -> io::Error {
 /// What the kernel holds for a connection that does not take it, at most (Linux doubles it for its own needs): a slow
 /// connection costs no more memory, and a ping does not wait behind megabytes. Enough for 1 MB/s over 100 ms.
 const SEND_BUFFER_BYTES: u32 = 128 * 1024;
+
+/// What the kernel holds of a connection that we do not read yet, at most (doubled as well). A tab that floods is read
+/// no faster than it may send; left alone, Linux would let megabytes pile up for each of them. Enough for 600 kB/s over
+/// 100 ms.
+const RECV_BUFFER_BYTES: u32 = 64 * 1024;
 
 /// Accepts and serves until `shutdown`; then closes idle connections, lets requests in progress end within
 /// [`Limits::grace`], and returns how many had to be cut. Accept errors never end it.
