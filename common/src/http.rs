@@ -31,6 +31,11 @@ const BACKLOG: u32 = 4096;
 const ACCEPT_PAUSE_MIN: Duration = Duration::from_millis(10);
 const ACCEPT_PAUSE_MAX: Duration = Duration::from_secs(1);
 
+/// How long a connection that was accepted may send its first request after the shutdown began, but at most half of
+/// the grace. Its client could not know, and does not expect a connection to end that it has just been given. Enough for
+/// the slowest way there and back.
+const FIRST_REQUEST_WITHIN: Duration = Duration::from_millis(500);
+
 /// Who is at the other end of the connection; each request carries it as an extension.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Peer(pub SocketAddr);
@@ -120,8 +125,9 @@ const SEND_BUFFER_BYTES: u32 = 128 * 1024;
 /// 100 ms.
 const RECV_BUFFER_BYTES: u32 = 64 * 1024;
 
-/// Accepts and serves until `shutdown`; then closes idle connections, lets requests in progress end within
-/// [`Limits::grace`], and returns how many had to be cut. Accept errors never end it.
+/// Accepts and serves until `shutdown`; then closes idle connections, lets requests in progress (and those that new
+/// connections are about to send) end within [`Limits::grace`], and returns how many had to be cut. Accept errors never
+/// end it.
 pub async fn serve(listener: TcpListener, router: Router, limits: Limits, shutdown: CancellationToken) -> usize {
     let places = Places::new(limits.connections_max);
     let (http, waiting, cut) = (builder(&limits), places.waiting(), CancellationToken::new());
@@ -210,11 +216,18 @@ impl Server {
             asked: Arc::clone(&asked),
             idle_extra: self.limits.idle_timeout.saturating_sub(self.limits.head_timeout),
         });
+        let first_within = FIRST_REQUEST_WITHIN.min(self.limits.grace / 2);
+        let shutdown = async {
+            self.shutdown.cancelled().await;
+            if !asked.load(Ordering::Relaxed) {
+                tokio::time::sleep(first_within).await;
+            }
+        };
         let mut connection = std::pin::pin!(http.serve_connection(TokioIo::new(stream), service).with_upgrades());
         let ended = tokio::select! {
             biased;
             ended = connection.as_mut() => ended,
-            () = self.shutdown.cancelled() => {
+            () = shutdown => {
                 connection.as_mut().graceful_shutdown();
                 tokio::select! {
                     biased;
@@ -358,7 +371,8 @@ mod tests {
             }),
         );
         let server = start(router, Limits::default());
-        let idle = TcpStream::connect(server.address).await.unwrap();
+        let mut idle = TcpStream::connect(server.address).await.unwrap();
+        ask(&mut idle).await;
         let mut slow = TcpStream::connect(server.address).await.unwrap();
         slow.write_all(b"GET /slow HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
         has_entered.recv().await.unwrap();
@@ -369,6 +383,22 @@ mod tests {
         assert!(answer.ends_with("done"), "{answer}");
         assert_eq!(server.served.await.unwrap(), 0);
         assert!(TcpStream::connect(server.address).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn whose_connection_was_just_accepted_is_answered_at_the_end() {
+        let server = start(hello(), Limits::default());
+        let mut stream = TcpStream::connect(server.address).await.unwrap();
+        // Accepted behind it.
+        ask(&mut TcpStream::connect(server.address).await.unwrap()).await;
+        server.shutdown.cancel();
+        // The listener is gone when the shutdown has begun.
+        while TcpStream::connect(server.address).await.is_ok() {
+            tokio::task::yield_now().await;
+        }
+        ask(&mut stream).await;
+        assert_eq!(read_to_end(stream).await, "");
+        assert_eq!(server.served.await.unwrap(), 0);
     }
 
     #[tokio::test]
