@@ -3,6 +3,7 @@
 //! One task per connection until it is answered or upgraded. What a connection holds here is bounded by
 //! [`Limits`]; after an upgrade all of it is freed and the upgraded socket is its taker's business.
 
+mod listen;
 mod waiting;
 
 use std::io;
@@ -15,17 +16,16 @@ use axum::Router;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::Service;
 use tracing::{debug, warn};
 
+pub use listen::{Listeners, Reserved, bind, reserve};
+
 use crate::metrics;
 use waiting::{HeadTimer, Places, Waiting};
-
-/// Connections that the kernel keeps waiting to be accepted: a reconnect storm queues instead of failing.
-const BACKLOG: u32 = 4096;
 
 /// First and longest pause after an accept that failed for lack of descriptors or memory.
 const ACCEPT_PAUSE_MIN: Duration = Duration::from_millis(10);
@@ -76,54 +76,6 @@ impl Default for Limits {
         }
     }
 }
-
-/// An address that nobody else can take any more, on which connections are still refused.
-#[derive(Debug)]
-pub struct Reserved {
-    socket: TcpSocket,
-    address: SocketAddr,
-}
-
-/// Takes `address`, so that a process can fail at its start and not when it has become ready. The error names
-/// the address.
-pub fn reserve(address: SocketAddr) -> io::Result<Reserved> {
-    let take = || {
-        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
-        // A restart must not wait for the old connections' TIME_WAIT.
-        socket.set_reuseaddr(true)?;
-        // Inherited by the connections that are accepted.
-        socket.set_send_buffer_size(SEND_BUFFER_BYTES)?;
-        socket.set_recv_buffer_size(RECV_BUFFER_BYTES)?;
-        socket.bind(address)?;
-        Ok(socket)
-    };
-    take().map(|socket| Reserved { socket, address }).map_err(|error| cannot(address, &error))
-}
-
-/// Takes `address` and listens on it. The error names the address.
-pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
-    reserve(address)?.listen()
-}
-
-impl Reserved {
-    /// Lets connections in; they wait until [`serve`] takes them.
-    pub fn listen(self) -> io::Result<TcpListener> {
-        self.socket.listen(BACKLOG).map_err(|error| cannot(self.address, &error))
-    }
-}
-
-fn cannot(address: SocketAddr, error: &io::Error) -> io::Error {
-    io::Error::new(error.kind(), format!("cannot listen on {address}: {error}"))
-}
-
-/// What the kernel holds for a connection that does not take it, at most (Linux doubles it for its own needs): a slow
-/// connection costs no more memory, and a ping does not wait behind megabytes. Enough for 1 MB/s over 100 ms.
-const SEND_BUFFER_BYTES: u32 = 128 * 1024;
-
-/// What the kernel holds of a connection that we do not read yet, at most (doubled as well). A tab that floods is read
-/// no faster than it may send; left alone, Linux would let megabytes pile up for each of them. Enough for 600 kB/s over
-/// 100 ms.
-const RECV_BUFFER_BYTES: u32 = 64 * 1024;
 
 /// Accepts and serves until `shutdown`; then closes idle connections, lets requests in progress (and those that new
 /// connections are about to send) end within [`Limits::grace`], and returns how many had to be cut. Accept errors never
@@ -501,14 +453,5 @@ mod tests {
         assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
         asking.await;
         assert_eq!(read_to_end(first).await, "");
-    }
-
-    #[tokio::test]
-    async fn a_taken_address_is_named() {
-        let taken = bind("127.0.0.1:0".parse().unwrap()).unwrap();
-        let address = taken.local_addr().unwrap();
-        let error = reserve(address).unwrap_err();
-        assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
-        assert!(error.to_string().contains(&address.to_string()), "{error}");
     }
 }
