@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use bellwire_common::http::{self, Limits, Reserved};
+use bellwire_common::http::{self, Limits, Listeners, Reserved};
 use bellwire_common::log::SharedLog;
 use bellwire_common::metrics::GATEWAY_HANDSHAKES_REFUSED;
 use bellwire_common::settings::{self, Invalid, Problem, Role, Secret, Tabs};
@@ -23,10 +23,10 @@ use crate::node::{self, Running};
 pub(crate) const ANSWERS_WITHIN: Duration = Duration::from_secs(5);
 
 /// Runs until SIGTERM, and through the drain.
-pub(crate) async fn run(settings: settings::Gateway) -> anyhow::Result<()> {
+pub(crate) async fn run(settings: settings::Gateway, mut listeners: Listeners) -> anyhow::Result<()> {
     let key = settings.shared_key.as_ref().map(shared_key).transpose()?;
-    let running = Running::start(&settings.node, Role::Gateway)?;
-    let reserved = http::reserve(settings.listen).context("listen")?;
+    let running = Running::start(&settings.node, Role::Gateway, &mut listeners)?;
+    let reserved = listeners.reserve(settings.listen).context("listen")?;
     let log = node::open_log(&settings.node, Role::Gateway).await?;
     let gateway = start(settings.node.ttl, key, settings.tabs, &log);
     if running.shutdown.run_until_cancelled(gateway.caught_up()).await.is_some() {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::Context;
 use axum::Router;
 
-use bellwire_common::http;
+use bellwire_common::http::Listeners;
 use bellwire_common::log::SharedLog;
 use bellwire_common::settings::{self, Invalid, Problem, Role};
 use bellwire_ingest::{Ingest, IngestSettings, Tokens};
@@ -15,10 +15,10 @@ use crate::gateway::serve;
 use crate::node::{self, Running};
 
 /// Runs until SIGTERM, and until the requests in progress are answered.
-pub(crate) async fn run(settings: settings::Ingest) -> anyhow::Result<()> {
+pub(crate) async fn run(settings: settings::Ingest, mut listeners: Listeners) -> anyhow::Result<()> {
     let tokens = tokens(settings.tokens_file.as_deref())?;
-    let running = Running::start(&settings.node, Role::Ingest)?;
-    let reserved = http::reserve(settings.listen).context("listen")?;
+    let running = Running::start(&settings.node, Role::Ingest, &mut listeners)?;
+    let reserved = listeners.reserve(settings.listen).context("listen")?;
     let log = node::open_log(&settings.node, Role::Ingest).await?;
     let router = router(settings.node.ttl, tokens, &log).fallback(bellwire_ingest::not_found);
     let served = serve("notifications", reserved, router, node::limits(settings.node.drain), &running.shutdown)?;

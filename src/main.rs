@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 
+use bellwire_common::http::Listeners;
 use bellwire_common::settings::{self, Invalid, Loaded, Role, Sources};
 use bellwire_common::telemetry;
 
@@ -109,16 +110,19 @@ fn run(role: Role, sources: &Sources<'_>, program: &str) -> anyhow::Result<()> {
     match role {
         Role::Standalone => {
             let Loaded { settings, warnings, .. } = settings::standalone(sources)?;
+            let listeners = Listeners::inherit(&settings.listeners())?;
             let program = program.to_owned();
-            in_runtime(&settings.node.clone(), &warnings, standalone::run(settings, program))
+            in_runtime(&settings.node.clone(), &warnings, standalone::run(settings, listeners, program))
         }
         Role::Gateway => {
             let Loaded { settings, warnings, .. } = settings::gateway(sources)?;
-            in_runtime(&settings.node.clone(), &warnings, gateway::run(settings))
+            let listeners = Listeners::inherit(&settings.listeners())?;
+            in_runtime(&settings.node.clone(), &warnings, gateway::run(settings, listeners))
         }
         Role::Ingest => {
             let Loaded { settings, warnings, .. } = settings::ingest(sources)?;
-            in_runtime(&settings.node.clone(), &warnings, ingest::run(settings))
+            let listeners = Listeners::inherit(&settings.listeners())?;
+            in_runtime(&settings.node.clone(), &warnings, ingest::run(settings, listeners))
         }
     }
 }

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use bellwire_common::admin::{self, Readiness};
-use bellwire_common::http::{self, Limits};
+use bellwire_common::http::{Limits, Listeners, Reserved};
 use bellwire_common::lifecycle;
 use bellwire_common::log::SharedLog;
 use bellwire_common::log::embedded::EmbeddedLog;
@@ -58,12 +58,12 @@ pub(crate) struct Running {
 
 impl Running {
     /// Installs the metrics and starts the admin server. To be called before anything that counts.
-    pub(crate) fn start(node: &Node, role: Role) -> anyhow::Result<Self> {
+    pub(crate) fn start(node: &Node, role: Role, listeners: &mut Listeners) -> anyhow::Result<Self> {
         let handle = metrics::install().context("cannot install the metrics")?;
         BUILD_INFO.with(&[env!("CARGO_PKG_VERSION"), REVISION, role.name()]).set(1.0);
         metrics::HTTP_ACCEPT_ERRORS.zero();
         let shutdown = lifecycle::shutdown_on_signals().context("cannot listen to signals")?;
-        let listener = http::bind(node.admin_listen).context("admin-listen")?;
+        let listener = listeners.reserve(node.admin_listen).and_then(Reserved::listen).context("admin-listen")?;
         let address = listener.local_addr().context("admin-listen")?;
         info!(%role, version = VERSION, log = %node.log, shards = node.shards, admin = %address, "starting");
         let (readiness, admin_stop) = (Readiness::default(), CancellationToken::new());

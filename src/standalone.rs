@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::Context;
 use tracing::info;
 
-use bellwire_common::http;
+use bellwire_common::http::Listeners;
 use bellwire_common::settings::{self, Role};
 
 use crate::gateway::{self, ANSWERS_WITHIN, serve};
@@ -14,12 +14,17 @@ use crate::node::{self, Running};
 use crate::trial::{Invitation, Key};
 
 /// Runs until SIGTERM, and through the drain. `program` is how this program was called.
-pub(crate) async fn run(settings: settings::Standalone, program: String) -> anyhow::Result<()> {
+pub(crate) async fn run(
+    settings: settings::Standalone,
+    mut listeners: Listeners,
+    program: String,
+) -> anyhow::Result<()> {
     let tokens = ingest::tokens(settings.tokens_file.as_deref())?;
     let key = settings.shared_key.as_ref().map(gateway::shared_key).transpose()?;
-    let running = Running::start(&settings.node, Role::Standalone)?;
-    let reserved = http::reserve(settings.listen).context("listen")?;
-    let reserved_ingest = settings.ingest_listen.map(http::reserve).transpose().context("ingest-listen")?;
+    let running = Running::start(&settings.node, Role::Standalone, &mut listeners)?;
+    let reserved = listeners.reserve(settings.listen).context("listen")?;
+    let reserved_ingest =
+        settings.ingest_listen.map(|address| listeners.reserve(address)).transpose().context("ingest-listen")?;
     let log = node::open_log(&settings.node, Role::Standalone).await?;
     let (key, trial) = match key {
         Some(key) => (key, None),

@@ -3,6 +3,7 @@
 //! One task per connection until it is answered or upgraded. What a connection holds here is bounded by
 //! [`Limits`]; after an upgrade all of it is freed and the upgraded socket is its taker's business.
 
+mod listen;
 mod received;
 mod waiting;
 
@@ -16,23 +17,27 @@ use axum::Router;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::Service;
 use tracing::{debug, warn};
 
+pub use listen::{Listeners, Reserved, bind, reserve};
+pub use received::Received;
+
 use crate::metrics;
 use received::Counting;
-pub use received::Received;
 use waiting::{HeadTimer, Places, Waiting};
-
-/// Connections that the kernel keeps waiting to be accepted: a reconnect storm queues instead of failing.
-const BACKLOG: u32 = 4096;
 
 /// First and longest pause after an accept that failed for lack of descriptors or memory.
 const ACCEPT_PAUSE_MIN: Duration = Duration::from_millis(10);
 const ACCEPT_PAUSE_MAX: Duration = Duration::from_secs(1);
+
+/// How long a connection that was accepted may send its first request after the shutdown began, but at most half of
+/// the grace. Its client could not know, and does not expect a connection to end that it has just been given. Enough for
+/// the slowest way there and back.
+const FIRST_REQUEST_WITHIN: Duration = Duration::from_millis(500);
 
 /// Who is at the other end of the connection; each request carries it as an extension.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,50 +80,9 @@ impl Default for Limits {
     }
 }
 
-/// An address that nobody else can take any more, on which connections are still refused.
-#[derive(Debug)]
-pub struct Reserved {
-    socket: TcpSocket,
-    address: SocketAddr,
-}
-
-/// Takes `address`, so that a process can fail at its start and not when it has become ready. The error names
-/// the address.
-pub fn reserve(address: SocketAddr) -> io::Result<Reserved> {
-    let take = || {
-        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
-        // A restart must not wait for the old connections' TIME_WAIT.
-        socket.set_reuseaddr(true)?;
-        // Inherited by the connections that are accepted.
-        socket.set_send_buffer_size(SEND_BUFFER_BYTES)?;
-        socket.bind(address)?;
-        Ok(socket)
-    };
-    take().map(|socket| Reserved { socket, address }).map_err(|error| cannot(address, &error))
-}
-
-/// Takes `address` and listens on it. The error names the address.
-pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
-    reserve(address)?.listen()
-}
-
-impl Reserved {
-    /// Lets connections in; they wait until [`serve`] takes them.
-    pub fn listen(self) -> io::Result<TcpListener> {
-        self.socket.listen(BACKLOG).map_err(|error| cannot(self.address, &error))
-    }
-}
-
-fn cannot(address: SocketAddr, error: &io::Error) -> io::Error {
-    io::Error::new(error.kind(), format!("cannot listen on {address}: {error}"))
-}
-
-/// What the kernel holds for a connection that does not take it, at most (Linux doubles it for its own needs): a slow
-/// connection costs no more memory, and a ping does not wait behind megabytes. Enough for 1 MB/s over 100 ms.
-const SEND_BUFFER_BYTES: u32 = 128 * 1024;
-
-/// Accepts and serves until `shutdown`; then closes idle connections, lets requests in progress end within
-/// [`Limits::grace`], and returns how many had to be cut. Accept errors never end it.
+/// Accepts and serves until `shutdown`; then closes idle connections, lets requests in progress (and those that new
+/// connections are about to send) end within [`Limits::grace`], and returns how many had to be cut. Accept errors never
+/// end it.
 pub async fn serve(listener: TcpListener, router: Router, limits: Limits, shutdown: CancellationToken) -> usize {
     let places = Places::new(limits.connections_max);
     let (http, waiting, cut) = (builder(&limits), places.waiting(), CancellationToken::new());
@@ -210,12 +174,19 @@ impl Server {
             asked: Arc::clone(&asked),
             idle_extra: self.limits.idle_timeout.saturating_sub(self.limits.head_timeout),
         });
-        let mut connection =
-            std::pin::pin!(http.serve_connection(TokioIo::new(Counting { stream, received }), service).with_upgrades());
+        let first_within = FIRST_REQUEST_WITHIN.min(self.limits.grace / 2);
+        let shutdown = async {
+            self.shutdown.cancelled().await;
+            if !asked.load(Ordering::Relaxed) {
+                tokio::time::sleep(first_within).await;
+            }
+        };
+        let io = TokioIo::new(Counting { stream, received });
+        let mut connection = std::pin::pin!(http.serve_connection(io, service).with_upgrades());
         let ended = tokio::select! {
             biased;
             ended = connection.as_mut() => ended,
-            () = self.shutdown.cancelled() => {
+            () = shutdown => {
                 connection.as_mut().graceful_shutdown();
                 tokio::select! {
                     biased;
@@ -359,7 +330,8 @@ mod tests {
             }),
         );
         let server = start(router, Limits::default());
-        let idle = TcpStream::connect(server.address).await.unwrap();
+        let mut idle = TcpStream::connect(server.address).await.unwrap();
+        ask(&mut idle).await;
         let mut slow = TcpStream::connect(server.address).await.unwrap();
         slow.write_all(b"GET /slow HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
         has_entered.recv().await.unwrap();
@@ -370,6 +342,22 @@ mod tests {
         assert!(answer.ends_with("done"), "{answer}");
         assert_eq!(server.served.await.unwrap(), 0);
         assert!(TcpStream::connect(server.address).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn whose_connection_was_just_accepted_is_answered_at_the_end() {
+        let server = start(hello(), Limits::default());
+        let mut stream = TcpStream::connect(server.address).await.unwrap();
+        // Accepted behind it.
+        ask(&mut TcpStream::connect(server.address).await.unwrap()).await;
+        server.shutdown.cancel();
+        // The listener is gone when the shutdown has begun.
+        while TcpStream::connect(server.address).await.is_ok() {
+            tokio::task::yield_now().await;
+        }
+        ask(&mut stream).await;
+        assert_eq!(read_to_end(stream).await, "");
+        assert_eq!(server.served.await.unwrap(), 0);
     }
 
     #[tokio::test]
@@ -472,14 +460,5 @@ mod tests {
         assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
         asking.await;
         assert_eq!(read_to_end(first).await, "");
-    }
-
-    #[tokio::test]
-    async fn a_taken_address_is_named() {
-        let taken = bind("127.0.0.1:0".parse().unwrap()).unwrap();
-        let address = taken.local_addr().unwrap();
-        let error = reserve(address).unwrap_err();
-        assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
-        assert!(error.to_string().contains(&address.to_string()), "{error}");
     }
 }

@@ -91,6 +91,31 @@ pub struct Standalone {
     pub state_directory: Option<PathBuf>,
 }
 
+impl Gateway {
+    /// The settings that say where it listens, with their addresses.
+    #[must_use]
+    pub fn listeners(&self) -> Vec<(&'static str, SocketAddr)> {
+        vec![("listen", self.listen), ("admin-listen", self.node.admin_listen)]
+    }
+}
+
+impl Ingest {
+    /// The settings that say where it listens, with their addresses.
+    #[must_use]
+    pub fn listeners(&self) -> Vec<(&'static str, SocketAddr)> {
+        vec![("listen", self.listen), ("admin-listen", self.node.admin_listen)]
+    }
+}
+
+impl Standalone {
+    /// The settings that say where it listens, with their addresses.
+    #[must_use]
+    pub fn listeners(&self) -> Vec<(&'static str, SocketAddr)> {
+        let both = [("listen", self.listen), ("admin-listen", self.node.admin_listen)];
+        both.into_iter().chain(self.ingest_listen.map(|address| ("ingest-listen", address))).collect()
+    }
+}
+
 /// Reads and checks the settings of `bellwire standalone`.
 pub fn standalone(sources: &Sources<'_>) -> Result<Loaded<Standalone>, Invalid> {
     let mut values = Values::collect(Role::Standalone, sources);
@@ -115,12 +140,7 @@ pub fn standalone(sources: &Sources<'_>) -> Result<Loaded<Standalone>, Invalid> 
         LogAddress::Amqp(_) => default_directory.map(|(directory, _)| directory),
     };
     let settings = Standalone { state_directory, ..settings };
-    let listeners = [
-        ("listen", Some(settings.listen)),
-        ("admin-listen", Some(settings.node.admin_listen)),
-        ("ingest-listen", settings.ingest_listen),
-    ];
-    values.check_listeners(&listeners);
+    values.check_listeners(&settings.listeners());
     values.check_key(settings.listen, settings.shared_key.as_ref());
     let (name, intake) = settings.ingest_listen.map_or(("listen", settings.listen), |a| ("ingest-listen", a));
     values.check_tokens(name, intake, settings.tokens_file.as_deref());
@@ -137,7 +157,7 @@ pub fn gateway(sources: &Sources<'_>) -> Result<Loaded<Gateway>, Invalid> {
         tabs: values.tabs(),
     };
     values.check_shared_log(&settings.node.log);
-    values.check_listeners(&[("listen", Some(settings.listen)), ("admin-listen", Some(settings.node.admin_listen))]);
+    values.check_listeners(&settings.listeners());
     values.check_key(settings.listen, settings.shared_key.as_ref());
     if settings.shared_key.is_none() {
         values.warnings.push("no shared key: no tab can connect; set shared-key-file or BELLWIRE_SHARED_KEY".into());
@@ -154,7 +174,7 @@ pub fn ingest(sources: &Sources<'_>) -> Result<Loaded<Ingest>, Invalid> {
         tokens_file: values.optional("ingest-tokens-file", value::path),
     };
     values.check_shared_log(&settings.node.log);
-    values.check_listeners(&[("listen", Some(settings.listen)), ("admin-listen", Some(settings.node.admin_listen))]);
+    values.check_listeners(&settings.listeners());
     values.check_tokens("listen", settings.listen, settings.tokens_file.as_deref());
     values.finish(settings)
 }
@@ -328,14 +348,13 @@ impl<'a> Values<'a> {
         }
     }
 
-    fn check_listeners(&mut self, listeners: &[(&str, Option<SocketAddr>)]) {
+    fn check_listeners(&mut self, listeners: &[(&str, SocketAddr)]) {
         if !self.problems.is_empty() {
             return;
         }
         for (number, (name, address)) in listeners.iter().enumerate() {
-            let Some(address) = address else { continue };
-            for (other, taken) in listeners[..number].iter().filter_map(|(n, a)| Some((n, (*a)?))) {
-                if collide(*address, taken) {
+            for (other, taken) in &listeners[..number] {
+                if collide(*address, *taken) {
                     self.problem(name, format!("{address} is taken by {other}={taken}; give another port"));
                 }
             }

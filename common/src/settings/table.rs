@@ -112,7 +112,7 @@ pub static TABLE: &[Setting] = &[
         ],
         shown: Shown::Plain,
         help: "Where browsers (gateway, standalone) and notifications (ingest, standalone) come in",
-        limits: "An IP address and a port; [::1]:8083 for IPv6; port 0 takes a free one and logs it.",
+        limits: "An IP address and a port; [::1]:8083 for IPv6; port 0 takes a free one and logs it. A socket with this address that systemd hands over (LISTEN_FDS) is used instead of a new one; so for the other listeners.",
         cost: "On an address that others reach, everybody there can try keys. Without TLS they can read along: put a proxy with TLS in front.",
         change: "When the proxy or the browsers are on other machines. Off loopback a shared key (gateway, standalone) and tokens (ingest, standalone) are required.",
     },

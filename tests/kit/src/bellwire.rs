@@ -1,8 +1,9 @@
 //! A node of Bellwire: its own ports, its own environment, ready before it is handed out.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::ExitStatus;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -24,6 +25,7 @@ const END_DEADLINE: Duration = Duration::from_secs(60);
 pub struct Setup {
     args: Vec<String>,
     env: Vec<(String, String)>,
+    socket: Option<Arc<TcpListener>>,
 }
 
 /// A running (or killed) node. Dropping it kills it.
@@ -62,9 +64,17 @@ impl Setup {
         self
     }
 
-    /// Starts it on free ports and waits until it is ready.
+    /// Each of its processes inherits `socket` and listens there, as under systemd's socket activation.
+    #[must_use]
+    pub fn socket(mut self, socket: TcpListener) -> Self {
+        self.socket = Some(Arc::new(socket));
+        self
+    }
+
+    /// Starts it, on free ports unless it inherits one, and waits until it is ready.
     pub async fn start(self) -> Result<Bellwire> {
-        let (listen, admin) = (ports::free(), ports::free());
+        let admin = ports::free();
+        let listen = self.socket.as_ref().map_or_else(|| Ok(ports::free()), |socket| socket.local_addr())?;
         let home = tempfile::Builder::new().prefix("bellwire-home-").tempdir()?;
         let process = self.spawn(home.path(), listen, admin)?;
         let mut node = Bellwire { setup: self, home, process, listen, admin };
@@ -73,13 +83,18 @@ impl Setup {
     }
 
     fn spawn(&self, home: &Path, listen: SocketAddr, admin: SocketAddr) -> Result<Process> {
-        let mut command = Command::new(process::binary("bellwire"));
+        let program = process::binary("bellwire");
+        let mut command = if self.socket.is_some() { process::activated(&program) } else { Command::new(program) };
         // Nothing of the caller's environment may change what is tested.
         command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default()).env("HOME", home);
         command.args(&self.args).envs(self.env.iter().map(|(name, value)| (name, value)));
         command.args(["--listen", &listen.to_string(), "--admin-listen", &admin.to_string()]);
         let role = self.args.first().map_or("bellwire", String::as_str);
-        Process::spawn(&format!("{role} on {listen}"), command)
+        let name = format!("{role} on {listen}");
+        match &self.socket {
+            None => Process::spawn(&name, command),
+            Some(socket) => Process::spawn_with_socket(&name, command, socket),
+        }
     }
 }
 

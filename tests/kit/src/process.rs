@@ -1,7 +1,9 @@
 //! A program under test: started, signalled, waited for; what it writes is kept and shown when the test fails.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::net::TcpListener;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -40,6 +42,17 @@ pub enum Signal {
 /// Kills its process group when its program ends or its standard input closes.
 const LEASH: &str = r#"{ "$@" </dev/null; kill -KILL 0; } & cat >/dev/null; kill -KILL 0"#;
 
+/// Becomes the program, with the standard input as the first socket that a service manager passes.
+const PASS_SOCKET: &str = r#"export LISTEN_FDS=1 LISTEN_PID=$$; exec "$@" 3<&0 </dev/null"#;
+
+/// A command that starts `program` as systemd's socket activation does; see [`Process::spawn_with_socket`].
+#[must_use]
+pub fn activated(program: &Path) -> Command {
+    let mut command = Command::new("/bin/sh");
+    command.args(["-c", PASS_SOCKET, "sh"]).arg(program);
+    command
+}
+
 /// The program `name` of the same build as the running test or tool.
 ///
 /// # Panics
@@ -56,6 +69,12 @@ impl Process {
     /// Starts `command` with no standard input, and keeps what it writes.
     pub fn spawn(name: &str, mut command: Command) -> Result<Self> {
         command.stdin(Stdio::null()).kill_on_drop(true);
+        Self::start(name, command)
+    }
+
+    /// As [`Process::spawn`], for a command of [`activated`]: the program inherits `socket`, which stays open here.
+    pub fn spawn_with_socket(name: &str, mut command: Command, socket: &TcpListener) -> Result<Self> {
+        command.stdin(Stdio::from(OwnedFd::from(socket.try_clone()?))).kill_on_drop(true);
         Self::start(name, command)
     }
 
