@@ -30,6 +30,7 @@ pub(crate) async fn run(settings: settings::Standalone, program: String) -> anyh
         }
     };
     let gateway = gateway::start(settings.node.ttl, Some(key), &log);
+    running.extra.hang(gateway.admin_router());
     if running.shutdown.run_until_cancelled(gateway.caught_up()).await.is_none() {
         gateway.drain(Duration::ZERO).await;
         return running.end(&log).await;

@@ -13,7 +13,7 @@ use futures_util::{FutureExt, SinkExt, StreamExt};
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
 use tracing::debug;
 
-use bellwire_common::ids::{Offset, UserId};
+use bellwire_common::ids::{BrowserId, Offset, UserId};
 use bellwire_common::metrics::GATEWAY_TESTS;
 
 use crate::delivery::reporter::Mine;
@@ -65,6 +65,7 @@ struct Place {
     shard: Arc<Shard>,
     number: u64,
     user: UserId,
+    browser: BrowserId,
     /// What positions belong to; another one makes them void.
     generation: u32,
 }
@@ -206,7 +207,8 @@ impl Session {
         }
         let reached = greeted.get(index).copied().unwrap_or_else(|| shard.reached());
         let generation = shard.open(self.seat.number, reached, mine, Arc::clone(&self.seat.tab));
-        self.place = Some(Place { shard, number: self.seat.number, user: identity.user, generation });
+        let Identity { user, browser } = identity;
+        self.place = Some(Place { shard, number: self.seat.number, user, browser, generation });
         Ok(())
     }
 
