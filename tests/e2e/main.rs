@@ -8,4 +8,5 @@ mod notify;
 mod proofs;
 mod standalone;
 mod support;
+mod trace;
 mod trial;
