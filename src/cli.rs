@@ -6,6 +6,8 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use bellwire_common::settings::{Role, add_flags};
 
+use crate::trace;
+
 /// What is to be done, with the flags that it was given.
 #[derive(Debug)]
 pub(crate) enum Call {
@@ -15,12 +17,15 @@ pub(crate) enum Call {
     Config(Role, ArgMatches),
     /// Print docs/configuration.md.
     Markdown,
+    /// Tell what happened to a notification.
+    Trace(ArgMatches),
 }
 
 /// Version and revision, as `--version` shows them.
 pub(crate) const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("BUILD_REVISION"), ")");
 
 const MARKDOWN: &str = "markdown";
+const TRACE: &str = "trace";
 
 const ABOUT: &str = "Carries a monitoring engine's notifications to the open browser tabs of the people on call.";
 
@@ -31,6 +36,9 @@ Try it, on this machine, with nothing beside it:
 
 Beside openITCOCKPIT, on one server:
   bellwire --shared-key-file /etc/bellwire/shared-key
+
+Why did nothing come, who got it:
+  bellwire trace 1                          a user's browsers and last notifications, or an id's way
 
 As a cluster around RabbitMQ:
   bellwire gateway --log amqps://rabbit1,rabbit2 --amqp-user-file U --amqp-password-file P \\
@@ -50,6 +58,9 @@ pub(crate) fn parse(args: Vec<OsString>) -> Result<Call, clap::Error> {
     };
     if let Some(role) = role(&name) {
         return Ok(Call::Run(role, inner));
+    }
+    if name == TRACE {
+        return Ok(Call::Trace(inner));
     }
     if inner.get_flag(MARKDOWN) {
         return Ok(Call::Markdown);
@@ -74,6 +85,7 @@ fn command() -> Command {
         .subcommand_help_heading("Commands (without one: standalone)")
         .subcommands(Role::ALL.map(|role| add_flags(Command::new(role.name()).about(about(role)), role)))
         .subcommand(notify())
+        .subcommand(trace::command(TRACE))
         .subcommand(config());
     add_flags(root, Role::Standalone)
 }
@@ -130,6 +142,7 @@ mod tests {
         assert!(matches!(parsed("bellwire config --shards 3"), Ok(Call::Config(Role::Standalone, _))));
         assert!(matches!(parsed("bellwire config gateway --shards 3"), Ok(Call::Config(Role::Gateway, _))));
         assert!(matches!(parsed("bellwire config --markdown"), Ok(Call::Markdown)));
+        assert!(matches!(parsed("bellwire trace 7"), Ok(Call::Trace(_))));
     }
 
     #[test]
@@ -139,11 +152,16 @@ mod tests {
             "bellwire --shard 3",
             "bellwire --shards 3 gateway",
             "bellwire ingest --ingest-listen x",
+            "bellwire trace",
+            "bellwire trace 7 --user 7",
+            "bellwire trace 7 8",
         ] {
             assert!(parsed(line).unwrap_err().use_stderr(), "{line}");
         }
         assert!(parsed("bellwire --shard 3").unwrap_err().to_string().contains("--shards"));
-        for line in ["bellwire --help", "bellwire -h", "bellwire gateway --help", "bellwire --version"] {
+        for line in
+            ["bellwire --help", "bellwire -h", "bellwire gateway --help", "bellwire trace --help", "bellwire --version"]
+        {
             assert!(!parsed(line).unwrap_err().use_stderr(), "{line}");
         }
     }
@@ -151,9 +169,16 @@ mod tests {
     #[test]
     fn help_names_commands_and_variables() {
         let help = parsed("bellwire --help").unwrap_err().to_string();
-        for part in
-            ["gateway", "ingest", "notify", "config", "--shared-key-file", "BELLWIRE_ADMIN_LISTEN", "127.0.0.1:8083"]
-        {
+        for part in [
+            "gateway",
+            "ingest",
+            "notify",
+            "trace",
+            "config",
+            "--shared-key-file",
+            "BELLWIRE_ADMIN_LISTEN",
+            "127.0.0.1:8083",
+        ] {
             assert!(help.contains(part), "{part}: {help}");
         }
         assert!(!help.contains("--shared-key ") && !help.contains("--markdown"), "{help}");

@@ -29,6 +29,7 @@ pub(crate) async fn run(settings: settings::Gateway, mut listeners: Listeners) -
     let reserved = listeners.reserve(settings.listen).context("listen")?;
     let log = node::open_log(&settings.node, Role::Gateway).await?;
     let gateway = start(settings.node.ttl, key, settings.tabs, &log);
+    running.extra.hang(gateway.admin_router());
     if running.shutdown.run_until_cancelled(gateway.caught_up()).await.is_some() {
         let served = serve("browsers", reserved, gateway.router(), limits(), &running.shutdown)?;
         running.readiness.caught_up();

@@ -1,10 +1,11 @@
-//! The program: `bellwire standalone`, `gateway`, `ingest`, `notify`, `config`.
+//! The program: `bellwire standalone`, `gateway`, `ingest`, `notify`, `trace`, `config`.
 
 mod cli;
 mod gateway;
 mod ingest;
 mod node;
 mod standalone;
+mod trace;
 mod trial;
 
 use std::ffi::OsString;
@@ -20,6 +21,7 @@ use bellwire_common::settings::{self, Invalid, Loaded, Role, Sources};
 use bellwire_common::telemetry;
 
 use crate::cli::Call;
+use crate::trace::WrongCall;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -56,11 +58,16 @@ fn main() -> ExitCode {
         Call::Run(role, flags) => run(role, &Sources { flags: &flags, env: &env, read: &read }, &program),
         Call::Config(role, flags) => config(role, &Sources { flags: &flags, env: &env, read: &read }),
         Call::Markdown => print(&settings::markdown()),
+        Call::Trace(flags) => trace::run(&flags, &env).and_then(|text| print(&text)),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if error.is::<Invalid>() => {
             eprintln!("bellwire: these settings cannot be used:\n{error}");
+            ExitCode::from(EXIT_SETTINGS)
+        }
+        Err(error) if error.is::<WrongCall>() => {
+            eprintln!("bellwire trace: {error}; see bellwire trace --help");
             ExitCode::from(EXIT_SETTINGS)
         }
         Err(error) => {

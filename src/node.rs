@@ -8,7 +8,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
-use bellwire_common::admin::{self, Readiness};
+use bellwire_common::admin::{self, Extra, Readiness};
 use bellwire_common::http::{Limits, Listeners, Reserved};
 use bellwire_common::lifecycle;
 use bellwire_common::log::SharedLog;
@@ -50,6 +50,8 @@ pub(crate) fn descriptors() -> Option<u32> {
 /// A process that answers its probes, and knows when to end.
 pub(crate) struct Running {
     pub(crate) readiness: Readiness,
+    /// Where the gateway hangs in what it answers.
+    pub(crate) extra: Extra,
     /// Cancelled by the first SIGTERM or SIGINT.
     pub(crate) shutdown: CancellationToken,
     admin_stop: CancellationToken,
@@ -66,9 +68,10 @@ impl Running {
         let listener = listeners.reserve(node.admin_listen).and_then(Reserved::listen).context("admin-listen")?;
         let address = listener.local_addr().context("admin-listen")?;
         info!(%role, version = VERSION, log = %node.log, shards = node.shards, admin = %address, "starting");
-        let (readiness, admin_stop) = (Readiness::default(), CancellationToken::new());
-        let admin = tokio::spawn(admin::serve(listener, handle, readiness.clone(), admin_stop.clone()));
-        Ok(Self { readiness, shutdown, admin_stop, admin })
+        let (readiness, extra, admin_stop) = (Readiness::default(), Extra::default(), CancellationToken::new());
+        let served = admin::serve(listener, handle, readiness.clone(), extra.clone(), admin_stop.clone());
+        let admin = tokio::spawn(served);
+        Ok(Self { readiness, extra, shutdown, admin_stop, admin })
     }
 
     /// Closes the log, and the admin server as the last.

@@ -35,6 +35,7 @@ pub(crate) async fn run(
         }
     };
     let gateway = gateway::start(settings.node.ttl, Some(key), settings.tabs.clone(), &log);
+    running.extra.hang(gateway.admin_router());
     if running.shutdown.run_until_cancelled(gateway.caught_up()).await.is_none() {
         gateway.drain(Duration::ZERO).await;
         return running.end(&log).await;

@@ -117,7 +117,7 @@ async fn what_a_trial_prints_works_and_its_key_stays() -> Result<()> {
 
     let mut second = Process::spawn("second", command(home.path(), "--listen 127.0.0.1:0 --admin-listen 127.0.0.1:0"))?;
     assert_eq!(second.wait(WITHIN).await?.code(), Some(1));
-    assert!(second.output().contains("another process"), "{}", second.output());
+    second.line("another process", WITHIN).await?;
 
     node.stop().await?;
     let again = Node::start(command(home.path(), "")).await?;

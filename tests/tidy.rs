@@ -249,7 +249,7 @@ fn texts() -> Vec<File> {
                 if !["target", ".git", "corpus", "node_modules"].iter().any(|skip| name == *skip) {
                     folders.push(path);
                 }
-            } else if name != "Cargo.lock"
+            } else if !["Cargo.lock", ".git"].iter().any(|skip| name == *skip)
                 && let Ok(text) = fs::read_to_string(&path)
             {
                 files.push(File { path: path.strip_prefix(root()).unwrap().to_owned(), text });

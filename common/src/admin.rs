@@ -1,23 +1,26 @@
-//! The admin server: `/metrics`, `/healthz` and `/readyz` on a port of their own.
+//! The admin server: `/metrics`, `/healthz` and `/readyz` on a port of their own, and for this machine only `/trace`.
 
 mod process;
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use axum::Router;
+use axum::extract::Request;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{any, get};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
+use tower::Service;
 use tracing::error;
 
 use crate::http::{self, Limits};
+use crate::local::{self, NotLocal};
 
 /// How often histograms are folded, so that what they hold between two scrapes stays small.
 const UPKEEP_EVERY: Duration = Duration::from_secs(5);
@@ -32,6 +35,9 @@ const LIMITS: Limits = Limits {
     grace: Duration::from_secs(1),
     on_head_timeout: || {},
 };
+
+/// Where it is asked what happened to a notification. The answer names users, so that it is for this machine only.
+pub const TRACE_PATH: &str = "/trace";
 
 const PROMETHEUS_TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
@@ -77,21 +83,73 @@ impl fmt::Debug for Readiness {
     }
 }
 
+/// Routes that a part of the process hangs in when it is there; the server itself starts before.
+#[derive(Debug, Clone, Default)]
+pub struct Extra(Arc<OnceLock<Router>>);
+
+impl Extra {
+    /// Answers [`TRACE_PATH`] from now on; the first one counts.
+    pub fn hang(&self, router: Router) {
+        let _ = self.0.set(router);
+    }
+}
+
 /// Serves until `shutdown`, which should come last: probes and scrapes must see the drain.
-pub async fn serve(listener: TcpListener, handle: PrometheusHandle, readiness: Readiness, shutdown: CancellationToken) {
+pub async fn serve(
+    listener: TcpListener,
+    handle: PrometheusHandle,
+    readiness: Readiness,
+    extra: Extra,
+    shutdown: CancellationToken,
+) {
     let upkeep = tokio::spawn(upkeep(handle.clone(), shutdown.clone()));
-    http::serve(listener, router(handle, readiness), LIMITS, shutdown).await;
+    http::serve(listener, router(handle, readiness, extra), LIMITS, shutdown).await;
     if let Err(error) = upkeep.await {
         error!(%error, "the upkeep of the metrics ended early");
     }
 }
 
 /// The routes of the admin server.
-pub fn router(handle: PrometheusHandle, readiness: Readiness) -> Router {
+pub fn router(handle: PrometheusHandle, readiness: Readiness, extra: Extra) -> Router {
     Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(move || async move { ready(&readiness) }))
         .route("/metrics", get(move || render(handle.clone())))
+        .route(TRACE_PATH, any(move |request| here_only(extra, request)))
+}
+
+/// Hands on what comes from this machine.
+async fn here_only(extra: Extra, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    if let Err(not_local) = local::check(&parts) {
+        return problem(StatusCode::FORBIDDEN, &refusal(&not_local));
+    }
+    let Some(router) = extra.0.get() else {
+        let detail =
+            "there is no gateway in this process, or not yet: ask a gateway or standalone, or again in a moment";
+        return problem(StatusCode::SERVICE_UNAVAILABLE, detail);
+    };
+    // A `Router` is always ready.
+    router.clone().call(Request::from_parts(parts, body)).await.into_response()
+}
+
+fn refusal(why: &NotLocal) -> String {
+    let why = match why {
+        NotLocal::Peer => "this comes from another machine".to_owned(),
+        NotLocal::Header(name) => format!("this comes through a browser or a proxy (header {name})"),
+    };
+    format!(
+        "{why}; who got which notification is told only on the node itself: run `bellwire trace` there (in Kubernetes: \
+         kubectl exec POD -- bellwire trace ...)"
+    )
+}
+
+/// An error as `application/problem+json` (RFC 9457).
+pub fn problem(status: StatusCode, detail: &str) -> Response {
+    let title = status.canonical_reason().unwrap_or_default();
+    let problem =
+        serde_json::json!({ "type": "about:blank", "title": title, "status": status.as_u16(), "detail": detail });
+    (status, [(header::CONTENT_TYPE, "application/problem+json")], problem.to_string()).into_response()
 }
 
 async fn upkeep(handle: PrometheusHandle, shutdown: CancellationToken) {
@@ -147,7 +205,7 @@ mod tests {
     async fn readiness_names_what_is_missing() {
         let readiness = Readiness::default();
         let handle = PrometheusBuilder::new().build_recorder().handle();
-        let router = router(handle, readiness.clone());
+        let router = router(handle, readiness.clone(), Extra::default());
         assert_eq!(get(&router, "/healthz").await, (StatusCode::OK, "ok\n".into()));
         let (status, body) = get(&router, "/readyz").await;
         assert!(status == StatusCode::SERVICE_UNAVAILABLE && body.contains("caught_up"), "{status} {body}");
@@ -164,7 +222,7 @@ mod tests {
     async fn metrics_show_the_catalogue_and_the_process() {
         let handle = metrics::install().unwrap();
         GATEWAY_NODES.with(&[]).set(3.0);
-        let (status, text) = get(&router(handle, Readiness::default()), "/metrics").await;
+        let (status, text) = get(&router(handle, Readiness::default(), Extra::default()), "/metrics").await;
         assert_eq!(status, StatusCode::OK);
         let value = |name: &str| -> f64 {
             let line = text.lines().find(|line| line.split(' ').next() == Some(name));
@@ -180,5 +238,41 @@ mod tests {
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs_f64();
         let age = now - value("process_start_time_seconds");
         assert!((-2.0..3600.0).contains(&age), "{age}");
+    }
+
+    #[tokio::test]
+    async fn who_got_what_is_told_on_this_machine_only() {
+        let handle = PrometheusBuilder::new().build_recorder().handle();
+        let extra = Extra::default();
+        let router = router(handle, Readiness::default(), extra.clone());
+        let ask = async |peer: &str, name: &str, value: &str| {
+            let mut request = Request::get("/trace?user=7").body(Body::empty()).unwrap();
+            request.extensions_mut().insert(http::Peer(peer.parse().unwrap()));
+            request.headers_mut().insert(header::HOST, "localhost:9083".parse().unwrap());
+            request.headers_mut().insert(header::HeaderName::try_from(name).unwrap(), value.parse().unwrap());
+            let response = router.clone().oneshot(request).await.unwrap();
+            let status = response.status();
+            let body = to_bytes(response.into_body(), usize::MAX).await.unwrap();
+            (status, String::from_utf8(body.to_vec()).unwrap())
+        };
+        let (status, body) = ask("127.0.0.1:1", "accept", "*/*").await;
+        assert!(status == StatusCode::SERVICE_UNAVAILABLE && body.contains("no gateway"), "{status} {body}");
+        extra.hang(Router::new().route(TRACE_PATH, axum::routing::get(|| async { "users" })));
+        assert_eq!(ask("127.0.0.1:1", "accept", "*/*").await, (StatusCode::OK, "users".into()));
+        assert_eq!(ask("[::1]:1", "accept", "*/*").await.0, StatusCode::OK);
+        for (peer, name, value) in [
+            ("10.0.0.1:1", "accept", "*/*"),
+            ("127.0.0.1:1", "origin", "http://localhost"),
+            ("127.0.0.1:1", "sec-fetch-site", "none"),
+            ("127.0.0.1:1", "forwarded", "for=10.0.0.1"),
+            ("127.0.0.1:1", "x-forwarded-for", "127.0.0.1"),
+            ("127.0.0.1:1", "host", "bellwire.example.org"),
+        ] {
+            let (status, body) = ask(peer, name, value).await;
+            assert_eq!(status, StatusCode::FORBIDDEN, "{peer} {name}");
+            assert!(body.contains("bellwire trace") && body.contains("kubectl exec"), "{body}");
+        }
+        let without_peer = Request::get("/trace").header(header::HOST, "localhost").body(Body::empty()).unwrap();
+        assert_eq!(router.oneshot(without_peer).await.unwrap().status(), StatusCode::FORBIDDEN);
     }
 }

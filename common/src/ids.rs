@@ -143,12 +143,42 @@ impl UnixMillis {
         Self(self.0.saturating_sub(millis))
     }
 
+    /// As people read it, in UTC: `2026-01-02T03:04:05.678Z`.
+    #[must_use]
+    pub fn utc(self) -> Utc {
+        Utc(self)
+    }
+
     /// What this machine's clock says now.
     #[cfg(feature = "runtime")]
     #[must_use]
     pub fn now() -> Self {
         let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
         Self(since.map_or(0, |d| u64::try_from(d.as_millis()).unwrap_or(u64::MAX)))
+    }
+}
+
+/// A time as RFC 3339 writes it, in UTC and with milliseconds.
+#[derive(Debug, Clone, Copy)]
+pub struct Utc(UnixMillis);
+
+impl fmt::Display for Utc {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const DAY_MS: u64 = 86_400_000;
+        let (days, millis) = (self.0.0 / DAY_MS, self.0.0 % DAY_MS);
+        // Days since the 1st of March of year 0, in cycles of 400 years: the leap day comes last in its year.
+        let days = days + 719_468;
+        let (cycle, day) = (days / 146_097, days % 146_097);
+        let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
+        let day = day - (365 * year + year / 4 - year / 100);
+        // Months since March, whose lengths repeat every five.
+        let month = (5 * day + 2) / 153;
+        let day = day - (153 * month + 2) / 5 + 1;
+        let (month, new_year) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
+        let year = cycle * 400 + year + new_year;
+        let (seconds, millis) = (millis / 1_000, millis % 1_000);
+        let (hour, minute, second) = (seconds / 3_600, seconds / 60 % 60, seconds % 60);
+        write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millis:03}Z")
     }
 }
 
@@ -188,6 +218,20 @@ mod tests {
         assert_eq!(UserId::try_new("a b").unwrap_err(), IdError::Character);
         assert_eq!(UserId::try_new("ä").unwrap_err(), IdError::Character);
         assert_eq!(UserId::try_new(&"x".repeat(64)).unwrap().as_str().len(), 64);
+    }
+
+    #[test]
+    fn times_are_written_in_utc() {
+        let text = |millis| UnixMillis(millis).utc().to_string();
+        assert_eq!(text(0), "1970-01-01T00:00:00.000Z");
+        assert_eq!(text(951_782_399_999), "2000-02-28T23:59:59.999Z");
+        assert_eq!(text(951_782_400_000), "2000-02-29T00:00:00.000Z");
+        assert_eq!(text(951_868_800_000), "2000-03-01T00:00:00.000Z");
+        assert_eq!(text(1_767_225_599_001), "2025-12-31T23:59:59.001Z");
+        assert_eq!(text(1_767_225_600_000), "2026-01-01T00:00:00.000Z");
+        assert_eq!(text(4_107_542_400_000), "2100-03-01T00:00:00.000Z");
+        assert_eq!(text(253_402_300_799_999), "9999-12-31T23:59:59.999Z");
+        assert!(text(u64::MAX).ends_with('Z'));
     }
 
     #[test]

@@ -23,6 +23,7 @@ use crate::hub::Hub;
 use crate::meters::Meters;
 use crate::protocol::{End, Protocol, SharedKey};
 use crate::shard::{Shard, Signals};
+use crate::trace;
 
 // A new reader goes back over the longest TTL and its margin; the log still has that.
 const _: () = assert!(TTL_SECONDS_MAX as u64 * 1_000 + READ_BACK_EXTRA_MS < RETENTION_MS);
@@ -110,6 +111,11 @@ impl Gateway {
     /// The gateway's routes: WebSockets on every path, the page at `/`.
     pub fn router(&self) -> Router {
         edge::router(Arc::clone(&self.hub))
+    }
+
+    /// What the admin server answers beside its own: `/trace`.
+    pub fn admin_router(&self) -> Router {
+        trace::http::router(Arc::clone(&self.hub))
     }
 
     /// How many sessions are open.

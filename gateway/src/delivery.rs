@@ -14,6 +14,8 @@ mod browser;
 pub mod bug;
 mod clock;
 mod fold;
+mod happened;
+mod look;
 mod node;
 mod replica;
 pub mod reporter;
@@ -30,10 +32,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use bellwire_common::ids::{BrowserId, NodeId, NotificationId, Offset, SessionId, UnixMillis, UserId};
-use bellwire_common::record::{Notify, Record, Status};
+use bellwire_common::record::{Record, Status};
 
 use self::bug::Bug;
 use self::clock::Clock;
+pub use self::happened::{Accepted, Happened, Moved, Reason};
+pub use self::look::{BrowserLook, SessionLook};
 use self::node::Node;
 pub use self::replica::{Reached, Replica, Wake};
 pub use self::rhythm::{Doubt, READ_BACK_EXTRA_MS, Timing};
@@ -128,7 +132,8 @@ pub struct Next<X> {
     pub generation: u32,
 }
 
-/// Collects for whom [`Machine::next`] may now say something new. A hint: asking more often is harmless.
+/// Collects for whom [`Machine::next`] may now say something new (a hint: asking more often is harmless), and what
+/// happened.
 #[derive(Debug, Default)]
 pub struct Touched {
     /// Users with new notifications or other owners.
@@ -140,6 +145,8 @@ pub struct Touched {
     pub removed: Vec<SessionId>,
     /// A status value changed.
     pub status: bool,
+    /// For whoever keeps a journal.
+    pub happened: Vec<Happened>,
 }
 
 /// The fold of one shard's log.
@@ -410,51 +417,5 @@ impl<X> Machine<X> {
         let (user, browser) = self.nodes.get(&session.node)?.sessions.get(&session.number)?;
         let user = self.users.get(user)?;
         Some((user, user.browser(browser)?))
-    }
-
-    // --- notifications ---
-
-    fn on_notify(&mut self, offset: Offset, notify: Notify, extra: impl FnOnce() -> X, touched: &mut Touched) {
-        if !self.window.remember(&notify.user, &notify.id, notify.expires_at, offset) {
-            self.outcomes.duplicate += 1;
-            return;
-        }
-        if notify.expires_at <= self.clock.now() {
-            self.outcomes.expired += 1;
-            return;
-        }
-        let Notify { id, user, expires_at, payload, .. } = notify;
-        self.window.bytes += payload.len();
-        self.window.oldest.push_back((offset, user.clone()));
-        let held = Arc::new(Held { offset, id, expires_at, payload, extra: extra() });
-        self.users.entry(user.clone()).or_default().hold(held);
-        self.keep_bounds(&user);
-        touched.users.push(user);
-    }
-
-    /// What must give way is the oldest.
-    fn keep_bounds(&mut self, user: &UserId) {
-        if planted(Bug::NoBounds) {
-            return;
-        }
-        while self.users.get(user).is_some_and(|u| u.over(self.limits.user_entries, self.limits.user_bytes)) {
-            let lost = self.drop_oldest_of(user);
-            self.outcomes.user_bound += u64::from(lost);
-        }
-        while self.window.bytes > self.limits.shard_bytes {
-            let Some((offset, user)) = self.window.oldest.pop_front() else { break };
-            if self.users.get(&user).and_then(User::oldest) == Some(offset) {
-                let lost = self.drop_oldest_of(&user);
-                self.outcomes.shard_bound += u64::from(lost);
-            }
-        }
-    }
-
-    /// Whether what was dropped had been confirmed by nobody.
-    fn drop_oldest_of(&mut self, id: &UserId) -> bool {
-        let Some(user) = self.users.get_mut(id) else { return false };
-        let Some(held) = user.give_way() else { return false };
-        self.window.bytes -= held.payload.len();
-        !user.seen.covers(held.offset)
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! - [`delivery`]: pure; the state machine that every gateway folds the log through
 //! - [`protocol`]: pure; what the tabs speak
+//! - [`trace`]: what happened to notifications, for `bellwire trace`
 //! - [`app`]: puts the parts together: shards that read the log, sessions that serve tabs, the HTTP edge, the drain
 
 mod admission;
@@ -18,6 +19,7 @@ pub mod protocol;
 mod session;
 mod shard;
 mod tab;
+pub mod trace;
 
 /// Whether a fault is planted: never here, see [`delivery::bug`].
 pub(crate) const fn planted(_: delivery::bug::Bug) -> bool {

@@ -29,6 +29,7 @@ mod tests;
 
 pub use dialect::{Dialect, Proof, Step, TabEvent, TestMessage};
 pub use end::{Advice, End};
+pub(crate) use handshake::decoded;
 pub use handshake::{Handshake, NATIVE_SUBPROTOCOL, V2_SUBPROTOCOL, decide};
 pub use key::{KEY_BYTES_MAX, KEY_BYTES_MIN, KeyError, SharedKey};
 

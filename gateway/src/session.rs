@@ -12,7 +12,7 @@ use axum::extract::ws::{CloseFrame, Message};
 use futures_util::{FutureExt, SinkExt};
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
-use bellwire_common::ids::{Offset, UserId};
+use bellwire_common::ids::{BrowserId, Offset, UserId};
 use bellwire_common::metrics::GATEWAY_TESTS;
 
 use crate::delivery::reporter::Mine;
@@ -69,6 +69,7 @@ struct Place {
     shard: Arc<Shard>,
     number: u64,
     user: UserId,
+    browser: BrowserId,
     /// What positions belong to; another one makes them void.
     generation: u32,
 }
@@ -212,7 +213,8 @@ impl Session {
         }
         let reached = greeted.get(index).copied().unwrap_or_else(|| shard.reached());
         let generation = shard.open(self.seat.number, reached, mine, Arc::clone(&self.seat.tab));
-        self.place = Some(Place { shard, number: self.seat.number, user: identity.user, generation });
+        let Identity { user, browser } = identity;
+        self.place = Some(Place { shard, number: self.seat.number, user, browser, generation });
         Ok(())
     }
 

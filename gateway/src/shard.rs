@@ -14,12 +14,14 @@ use bellwire_common::log::{AppendError, Safety, SharedLog};
 use bellwire_common::record::{Record, Report};
 
 use crate::delivery::reporter::Mine;
-use crate::delivery::{Limits, Next, Position, Reached, Replica, Timing, Touched};
+use crate::delivery::{Limits, Next, Position, READ_BACK_EXTRA_MS, Reached, Replica, Timing, Touched};
 use crate::frames::Frames;
 use crate::meters::Meters;
 use crate::tab::Tab;
+use crate::trace::{self, Journal};
 
 mod driver;
+mod journal;
 
 pub(crate) use self::driver::Signals;
 
@@ -35,6 +37,7 @@ pub(crate) struct Shard {
     meters: Arc<Meters>,
     started: Instant,
     state: Mutex<State>,
+    journal: Mutex<Journal>,
     /// Something that others should learn soon has changed.
     changed: Notify,
 }
@@ -54,10 +57,12 @@ impl Shard {
     pub(crate) fn new(id: ids::Shard, node: NodeId, log: SharedLog, limits: Limits, meters: Arc<Meters>) -> Arc<Self> {
         let timing = Timing::default();
         let first_round = fastrand::u64(timing.round_every / 2..timing.round_every);
+        let since = UnixMillis::now().minus(limits.resume_ms + READ_BACK_EXTRA_MS);
+        let journal = Mutex::new(Journal::new(trace::events_max(log.shards()), since));
         let replica = Replica::new(node, limits, timing, 0, first_round);
         let state = Mutex::new(State { replica, tabs: HashMap::new() });
         let name = log.name(id);
-        Arc::new(Self { id, node, log, name, meters, started: Instant::now(), state, changed: Notify::new() })
+        Arc::new(Self { id, node, log, name, meters, started: Instant::now(), state, journal, changed: Notify::new() })
     }
 
     /// Name and epoch of the log, for cursors.
@@ -150,6 +155,7 @@ impl Shard {
             }
             self.meters.lag(records.len() as f64 - waiting as f64);
             status |= touched.status;
+            self.journal().happened(touched.happened.drain(..));
             self.meters.count_outcomes(state.replica.take_outcomes());
             state.wake(touched);
         }

@@ -9,4 +9,5 @@ mod notify;
 mod proofs;
 mod standalone;
 mod support;
+mod trace;
 mod trial;

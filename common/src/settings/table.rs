@@ -125,9 +125,9 @@ pub static TABLE: &[Setting] = &[
             (Ingest, Text("127.0.0.1:9084")),
         ],
         shown: Shown::Plain,
-        help: "Where /metrics, /healthz and /readyz are answered",
+        help: "Where /metrics, /healthz and /readyz are answered, and bellwire trace on this machine",
         limits: "An IP address and a port, not that of another listener.",
-        cost: "Whoever reaches it reads the metrics: counts, no users, no hosts, no texts.",
+        cost: "Whoever reaches it reads the metrics: counts, no users, no hosts, no texts. Whoever is on this machine reads who got which notification when (/trace: ids, no texts); others are refused there.",
         change: "When Prometheus or the probes are on other machines.",
     },
     Setting {

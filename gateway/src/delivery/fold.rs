@@ -1,30 +1,95 @@
-//! How reports, status values and the passing of log time change the fold.
+//! How notifications, reports, status values and the passing of log time change the fold.
 
-use bellwire_common::ids::{BrowserId, NodeId, Offset, SessionId, UserId};
-use bellwire_common::record::{Entry as Line, Opened, Report, Status};
+use std::sync::Arc;
+
+use bellwire_common::ids::{BrowserId, NodeId, Offset, SessionId, UnixMillis, UserId};
+use bellwire_common::record::{Entry as Line, Notify, Opened, Report, Status};
 
 use super::bug::Bug;
 use super::clock::Passed;
 use super::node::Node;
 use super::user::User;
-use super::{DUPLICATE_GRACE_MS, Machine, Position, Touched};
+use super::{Accepted, DUPLICATE_GRACE_MS, Happened, Held, Machine, Moved, Position, Reason, Touched};
 use crate::planted;
 
 impl<X> Machine<X> {
+    // --- notifications ---
+
+    pub(super) fn on_notify(
+        &mut self,
+        offset: Offset,
+        notify: Notify,
+        extra: impl FnOnce() -> X,
+        touched: &mut Touched,
+    ) {
+        let is_new = self.window.remember(&notify.user, &notify.id, notify.expires_at, offset);
+        let Notify { id, user, accepted_at, expires_at, payload } = notify;
+        let accepted = Accepted { user: user.clone(), id: id.clone(), offset, accepted_at, expires_at };
+        if !is_new {
+            self.outcomes.duplicate += 1;
+            touched.happened.push(Happened::Repeated(accepted));
+            return;
+        }
+        touched.happened.push(Happened::Accepted(accepted));
+        if expires_at <= self.clock.now() {
+            self.outcomes.expired += 1;
+            self.tell_dropped(user, offset, Reason::Expired, true, touched);
+            return;
+        }
+        self.window.bytes += payload.len();
+        self.window.oldest.push_back((offset, user.clone()));
+        let held = Arc::new(Held { offset, id, expires_at, payload, extra: extra() });
+        self.users.entry(user.clone()).or_default().hold(held);
+        self.keep_bounds(&user, touched);
+        touched.users.push(user);
+    }
+
+    /// What must give way is the oldest.
+    fn keep_bounds(&mut self, user: &UserId, touched: &mut Touched) {
+        if planted(Bug::NoBounds) {
+            return;
+        }
+        while self.users.get(user).is_some_and(|u| u.over(self.limits.user_entries, self.limits.user_bytes)) {
+            let lost = self.drop_oldest_of(user, Reason::UserBound, touched);
+            self.outcomes.user_bound += u64::from(lost);
+        }
+        while self.window.bytes > self.limits.shard_bytes {
+            let Some((offset, user)) = self.window.oldest.pop_front() else { break };
+            if self.users.get(&user).and_then(User::oldest) == Some(offset) {
+                let lost = self.drop_oldest_of(&user, Reason::ShardBound, touched);
+                self.outcomes.shard_bound += u64::from(lost);
+            }
+        }
+    }
+
+    /// Whether what was dropped had been confirmed by nobody.
+    fn drop_oldest_of(&mut self, id: &UserId, reason: Reason, touched: &mut Touched) -> bool {
+        let Some(user) = self.users.get_mut(id) else { return false };
+        let Some(held) = user.give_way() else { return false };
+        self.window.bytes -= held.payload.len();
+        let unseen = !user.seen.covers(held.offset);
+        self.tell_dropped(id.clone(), held.offset, reason, unseen, touched);
+        unseen
+    }
+
+    fn tell_dropped(&self, user: UserId, offset: Offset, reason: Reason, unseen: bool, touched: &mut Touched) {
+        touched.happened.push(Happened::Dropped { user, offset, reason, unseen, at: self.clock.now() });
+    }
+
     // --- reports ---
 
     pub(super) fn on_report(&mut self, offset: Offset, report: Report, touched: &mut Touched) {
-        let node = report.node;
+        let (node, at) = (report.node, report.at);
         if self.left.contains_key(&node) {
             return;
         }
         self.nodes.entry(node).or_insert_with(|| Node::new(offset)).on_report(report.number, report.at);
         for line in report.entries {
             match line {
-                Line::Opened(opened) => self.on_opened(offset, node, opened, touched),
+                Line::Opened(opened) => self.on_opened(offset, (node, at), opened, touched),
                 Line::Closed { session } => self.remove(SessionId { node, number: session }, touched),
                 Line::Confirmed { session, upto } => {
-                    self.on_confirmed(offset, SessionId { node, number: session }, upto, touched);
+                    self.on_confirmed(offset, (SessionId { node, number: session }, at), upto, touched);
                 }
                 Line::Stalled { session } => self.on_stalled(SessionId { node, number: session }, touched),
                 Line::Beat { number } => self.on_beat(offset, node, number, touched),
@@ -48,13 +113,14 @@ impl<X> Machine<X> {
         }
     }
 
-    fn on_opened(&mut self, offset: Offset, node: NodeId, opened: Opened, touched: &mut Touched) {
+    fn on_opened(&mut self, offset: Offset, (node, at): (NodeId, UnixMillis), opened: Opened, touched: &mut Touched) {
         let session = SessionId { node, number: opened.session };
         if !self.nodes.contains_key(&node) {
             return;
         }
         let user = self.users.entry(opened.user.clone()).or_default();
         let browser = user.browser_for(&opened, offset, self.limits.browsers);
+        let from = browser.cursor;
         let is_new = browser.on_opened(offset, session, &opened);
         let place = (opened.user.clone(), browser.id.clone());
         let cursor = browser.cursor;
@@ -62,6 +128,10 @@ impl<X> Machine<X> {
         user.saw(cursor.min(Position::after_optional(opened.cursor)), &mut self.outcomes);
         if is_new {
             touched.prove.extend(owner);
+        }
+        if from < cursor {
+            let (user, browser) = place.clone();
+            touched.moved(Moved { user, browser, session, from, upto: cursor, before: true, at });
         }
         let Some(known) = self.nodes.get_mut(&node) else { return };
         if let Some(old) = known.sessions.insert(session.number, place.clone())
@@ -77,15 +147,24 @@ impl<X> Machine<X> {
         touched.users.push(opened.user);
     }
 
-    fn on_confirmed(&mut self, offset: Offset, session: SessionId, upto: Offset, touched: &mut Touched) {
+    fn on_confirmed(
+        &mut self,
+        offset: Offset,
+        (session, at): (SessionId, UnixMillis),
+        upto: Offset,
+        touched: &mut Touched,
+    ) {
         if upto >= offset {
             return;
         }
         let Some((user_id, browser_id)) = self.place_of(session) else { return };
         let Some(user) = self.users.get_mut(&user_id) else { return };
         let Some(browser) = user.browser_mut(&browser_id) else { return };
+        let from = browser.cursor;
         browser.on_confirmed(offset, session, Position::after(upto));
-        user.saw(Position::after(upto), &mut self.outcomes);
+        let upto = Position::after(upto);
+        user.saw(upto, &mut self.outcomes);
+        touched.moved(Moved { user: user_id.clone(), browser: browser_id, session, from, upto, before: false, at });
         touched.users.push(user_id);
     }
 
@@ -212,7 +291,11 @@ impl<X> Machine<X> {
             let Some(user) = self.users.get_mut(&user_id) else { continue };
             if let Some(held) = user.take(offset) {
                 self.window.bytes -= held.payload.len();
-                self.outcomes.expired += u64::from(!user.seen.covers(offset));
+                let unseen = !user.seen.covers(offset);
+                self.outcomes.expired += u64::from(unseen);
+                if unseen {
+                    self.tell_dropped(user_id.clone(), offset, Reason::Expired, true, touched);
+                }
             }
             self.forget_if_empty(&user_id);
         }

@@ -65,6 +65,12 @@ impl<X> Replica<X> {
         &self.machine
     }
 
+    /// Whether this node may send now (rule 12).
+    #[must_use]
+    pub fn may_send(&self) -> bool {
+        self.reporter.may_send(&self.machine)
+    }
+
     /// How many sessions of this node want notifications of this shard.
     #[must_use]
     pub fn sessions(&self) -> usize {

@@ -7,8 +7,9 @@ use bytes::Bytes;
 use bellwire_common::ids::{BrowserId, NodeId, NotificationId, Offset, SessionId, UnixMillis, UserId};
 use bellwire_common::record::{Entry as Line, Notify, Opened, Record, Report};
 
-use super::{DUPLICATE_GRACE_MS, Limits, Machine, Position, Touched};
+use super::{DUPLICATE_GRACE_MS, Happened, Limits, Machine, Position, Touched};
 
+mod happened;
 mod properties;
 mod replica;
 mod reporting;
@@ -27,6 +28,7 @@ pub(super) struct World {
     numbers: BTreeMap<NodeId, (u64, u64)>,
     /// Clock of the reports, in milliseconds.
     now: u64,
+    happened: Vec<Happened>,
 }
 
 impl World {
@@ -35,14 +37,17 @@ impl World {
     }
 
     fn with(limits: Limits) -> Self {
-        Self { machine: Machine::new(limits, A), next: 0, numbers: BTreeMap::new(), now: 1_000_000 }
+        let machine = Machine::new(limits, A);
+        Self { machine, next: 0, numbers: BTreeMap::new(), now: 1_000_000, happened: Vec::new() }
     }
 
     fn push(&mut self, record: Record) -> Offset {
         let offset = Offset(self.next);
         // Offsets grow, but skip.
         self.next += 1 + self.next % 2;
-        self.machine.apply(offset, record, || (), &mut Touched::default());
+        let mut touched = Touched::default();
+        self.machine.apply(offset, record, || (), &mut touched);
+        self.happened.append(&mut touched.happened);
         offset
     }
 

@@ -10,12 +10,16 @@ use futures_util::SinkExt;
 use tokio::time::timeout;
 use tracing::debug;
 
+use bellwire_common::ids::{Offset, UnixMillis, UserId};
+
 use super::wire::{WRITE_WITHIN, within, written};
 use super::{Place, Session};
-use crate::delivery::Position;
-use crate::frames::frame;
+use crate::delivery::{Next, Position};
+use crate::frames::{Frames, frame};
 use crate::liveness::V1_GIVEN_UP_MS;
 use crate::protocol::{self, End, Protocol, native};
+use crate::shard::Shard;
+use crate::trace::Sent;
 
 /// Notifications fetched at a time: what is held twice, in the list and in the socket's buffer, stays small.
 const FETCH_MAX: usize = 32;
@@ -28,6 +32,14 @@ pub(super) struct Fed {
     pub(super) any: bool,
     /// More may be waiting.
     pub(super) more: bool,
+}
+
+/// What is written before the tab is listened to again.
+#[derive(Debug, Default)]
+struct Turn {
+    bytes: usize,
+    /// What of it is to be noted.
+    span: Option<(Offset, Position)>,
 }
 
 impl Session {
@@ -49,30 +61,54 @@ impl Session {
         let (shard, user) = (Arc::clone(&place.shard), place.user.clone());
         fed = Fed { any: true, more: next.held.len() == FETCH_MAX };
         self.feed_gap(next.missed, next.told).await?;
-        let mut turn = 0;
+        let mut turn = Turn::default();
+        let written = self.feed_turn(next, &shard, &user, &mut turn).await;
+        self.note_sent(&mut turn);
+        written?;
+        fed.more |= turn.bytes >= TURN_BYTES;
+        Ok(fed)
+    }
+
+    async fn feed_turn(
+        &mut self,
+        next: Next<Frames>,
+        shard: &Shard,
+        user: &UserId,
+        turn: &mut Turn,
+    ) -> Result<(), End> {
         for held in next.held {
             let upto = Position::after(held.offset);
-            let Some(text) = frame(&held, self.dialect.protocol(), &user, shard.name(), !next.alone) else {
+            let Some(text) = frame(&held, self.dialect.protocol(), user, shard.name(), !next.alone) else {
                 self.seat.hub.meters.unreadable(self.dialect.protocol());
                 self.liveness.on_skipped(upto);
+                self.note_sent(turn);
                 continue;
             };
             let bytes = text.len();
             self.feed(Message::Text(text)).await?;
             self.answers.expect();
+            turn.bytes += bytes;
+            turn.span = Some((turn.span.map_or(held.offset, |(from, _)| from), upto));
             self.seat.hub.meters.frame_sent(self.dialect.protocol(), held.extra.read_at);
             let now = self.seat.hub.now();
             if self.liveness.on_written(now, upto, bytes) {
                 self.feed_ping(now, upto).await?;
                 self.flush().await?;
             }
-            turn += bytes;
-            if turn >= TURN_BYTES {
-                fed.more = true;
+            if turn.bytes >= TURN_BYTES {
                 break;
             }
         }
-        Ok(fed)
+        Ok(())
+    }
+
+    /// One span for all that was written, not one for each notification.
+    fn note_sent(&self, turn: &mut Turn) {
+        let (Some((from, upto)), Some(place)) = (turn.span.take(), &self.place) else { return };
+        let (user, browser) = (place.user.clone(), place.browser.clone());
+        let (session, protocol) = (self.seat.number, self.dialect.protocol());
+        let sent = Sent { user, browser, session, protocol, from, upto, at: UnixMillis::now() };
+        place.shard.sent(place.generation, sent);
     }
 
     /// A native tab is told what its browser missed for want of room (rule 10).

@@ -90,7 +90,7 @@ impl Driver {
             Event::Reattached => self.shard.lock().replica.on_reattached(now),
             Event::Replaced => {
                 warn!(shard = %self.shard.id, "the log was replaced; reading it from its beginning");
-                self.shard.lock().replica.on_replaced();
+                self.shard.on_replaced();
             }
         }
     }

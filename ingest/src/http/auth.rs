@@ -1,14 +1,10 @@
-//! Who may send (design, section 7): who has a token. Where there are no tokens, what runs on this machine; but
-//! not a browser that some page sends here, and not a proxy that passes on what comes from elsewhere. Both
-//! reach the loopback address as well.
+//! Who may send (design, section 7): who has a token. Where there are no tokens, what runs on this machine.
 
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
-
-use axum::http::header::{AUTHORIZATION, FORWARDED, HOST, ORIGIN, VIA};
+use axum::http::HeaderMap;
+use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderName};
 
-use bellwire_common::http::Peer;
+use bellwire_common::local;
 
 use crate::tokens::Tokens;
 
@@ -19,17 +15,7 @@ pub(super) fn admit(tokens: &Tokens, parts: &Parts) -> Result<(), Refusal> {
     if tokens.are_required() {
         return if has_token(tokens, &parts.headers) { Ok(()) } else { Err(Refusal::Token) };
     }
-    if !parts.extensions.get::<Peer>().is_some_and(|Peer(address)| is_loopback(*address)) {
-        return Err(Refusal::Peer);
-    }
-    if let Some(name) = parts.headers.keys().find(|name| is_of_browser_or_proxy(name)) {
-        return Err(Refusal::Forwarded(name.as_str().to_owned()));
-    }
-    let target = parts.uri.authority().map(|authority| authority.as_str());
-    if !names_loopback(&parts.headers) || !target.is_none_or(is_loopback_host) {
-        return Err(Refusal::Forwarded(HOST.as_str().to_owned()));
-    }
-    Ok(())
+    local::check(parts).map_err(Refusal::NotLocal)
 }
 
 fn has_token(tokens: &Tokens, headers: &HeaderMap) -> bool {
@@ -37,93 +23,4 @@ fn has_token(tokens: &Tokens, headers: &HeaderMap) -> bool {
     let (Some(value), None) = (values.next(), values.next()) else { return false };
     let Some((scheme, token)) = value.as_bytes().split_at_checked("Bearer ".len()) else { return false };
     scheme.eq_ignore_ascii_case(b"Bearer ") && tokens.contain(token.trim_ascii())
-}
-
-fn is_of_browser_or_proxy(name: &HeaderName) -> bool {
-    let text = name.as_str();
-    [&ORIGIN, &FORWARDED, &VIA].contains(&name)
-        || text.starts_with("sec-fetch-")
-        || text.starts_with("x-forwarded-")
-        || text == "x-real-ip"
-}
-
-fn names_loopback(headers: &HeaderMap) -> bool {
-    let mut hosts = headers.get_all(HOST).iter();
-    match (hosts.next(), hosts.next()) {
-        (Some(host), None) => host.to_str().is_ok_and(is_loopback_host),
-        _ => false,
-    }
-}
-
-fn is_loopback(address: SocketAddr) -> bool {
-    address.ip().to_canonical().is_loopback()
-}
-
-/// `localhost` or a loopback address, with or without a port.
-fn is_loopback_host(host: &str) -> bool {
-    let (name, port) = match host.strip_prefix('[') {
-        Some(rest) => {
-            let Some((address, port)) = rest.split_once(']') else { return false };
-            return is_port(port) && address.parse::<Ipv6Addr>().is_ok_and(|ip| ip.to_canonical().is_loopback());
-        }
-        None => host.split_at(host.find(':').unwrap_or(host.len())),
-    };
-    let is_address = || name.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
-    is_port(port) && (name.eq_ignore_ascii_case("localhost") || is_address())
-}
-
-fn is_port(text: &str) -> bool {
-    text.is_empty() || text.strip_prefix(':').is_some_and(|port| port.parse::<u16>().is_ok())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn hosts_are_told_apart() {
-        for host in [
-            "localhost",
-            "LOCALHOST:8083",
-            "127.0.0.1",
-            "127.0.0.1:8083",
-            "127.1.2.3",
-            "[::1]",
-            "[::1]:80",
-            "[::ffff:127.0.0.1]:1",
-        ] {
-            assert!(is_loopback_host(host), "{host}");
-        }
-        for host in [
-            "",
-            ":80",
-            "example.org",
-            "localhost.example.org",
-            "127.0.0.1.example.org",
-            "10.0.0.1:8083",
-            "0.0.0.0",
-            "[::2]",
-            "[::1",
-            "[::1]x",
-            "localhost:",
-            "localhost:x",
-            "localhost:99999",
-            "user@localhost",
-            "127.1",
-            "2130706433",
-            "localhost:80:80",
-        ] {
-            assert!(!is_loopback_host(host), "{host}");
-        }
-    }
-
-    #[test]
-    fn peers_are_told_apart() {
-        for peer in ["127.0.0.1:1", "127.9.9.9:1", "[::1]:1", "[::ffff:127.0.0.1]:1"] {
-            assert!(is_loopback(peer.parse().unwrap()), "{peer}");
-        }
-        for peer in ["10.0.0.1:1", "0.0.0.0:1", "[::]:1", "[::ffff:10.0.0.1]:1", "[fe80::1]:1"] {
-            assert!(!is_loopback(peer.parse().unwrap()), "{peer}");
-        }
-    }
 }

@@ -7,6 +7,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
+use bellwire_common::local::NotLocal;
 use bellwire_common::metrics;
 use bellwire_common::notification::FieldError;
 
@@ -25,10 +26,8 @@ pub(crate) enum Refusal {
     Method,
     /// It has no token, or a wrong one.
     Token,
-    /// There are no tokens, and it comes from another machine.
-    Peer,
-    /// There are no tokens, and this header says that a browser or a proxy sent it.
-    Forwarded(String),
+    /// There are no tokens, and it does not come from this machine.
+    NotLocal(NotLocal),
     /// Its body is compressed.
     MediaType,
     /// Too much is in progress.
@@ -129,8 +128,8 @@ impl Refusal {
         match self {
             Self::Method => "method",
             Self::Token => "token",
-            Self::Peer => "peer",
-            Self::Forwarded(_) => "forwarded",
+            Self::NotLocal(NotLocal::Peer) => "peer",
+            Self::NotLocal(NotLocal::Header(_)) => "forwarded",
             Self::MediaType => "media_type",
             Self::Overloaded => "overloaded",
             Self::BodyTooLarge => "body_too_large",
@@ -145,7 +144,7 @@ impl Refusal {
         match self {
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::Token => StatusCode::UNAUTHORIZED,
-            Self::Peer | Self::Forwarded(_) => StatusCode::FORBIDDEN,
+            Self::NotLocal(_) => StatusCode::FORBIDDEN,
             Self::MediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
             Self::BodyTooLarge | Self::BatchTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
@@ -158,8 +157,10 @@ impl Refusal {
         match self {
             Self::Method => "only POST is taken here".into(),
             Self::Token => "a bearer token of this ingest is needed".into(),
-            Self::Peer => "without an ingest tokens file only senders on the same machine are let in".into(),
-            Self::Forwarded(header) => {
+            Self::NotLocal(NotLocal::Peer) => {
+                "without an ingest tokens file only senders on the same machine are let in".into()
+            }
+            Self::NotLocal(NotLocal::Header(header)) => {
                 format!("without an ingest tokens file nothing is taken from browsers and proxies (header {header})")
                     .into()
             }

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::delivery::{Outcomes, Reason};
 
 #[derive(Debug, Clone)]
 enum Step {
@@ -107,6 +108,39 @@ proptest! {
         let open = world.machine.users.get(&user()).map_or(0, |u| u.held_from(seen).count()) as u64;
         prop_assert_eq!(ended + outcomes.duplicate + open, came);
         prop_assert!(world.machine.held_bytes() <= 100);
+    }
+
+    /// What a journal of the events says became of each notification is what the counters say.
+    #[test]
+    fn what_happened_is_what_was_counted(steps in proptest::collection::vec(step(), 1..200)) {
+        let mut world = World::with(Limits { user_entries: 10, shard_bytes: 80, ..limits() });
+        for step in &steps {
+            run(&mut world, step);
+        }
+        let mut told = Outcomes::default();
+        let mut open: Vec<Offset> = Vec::new();
+        for happened in &world.happened {
+            match happened {
+                Happened::Accepted(accepted) => open.push(accepted.offset),
+                Happened::Repeated(_) => told.duplicate += 1,
+                Happened::Moved(moved) => {
+                    prop_assert!(moved.from < moved.upto);
+                    let before = open.len();
+                    open.retain(|&offset| !moved.covers(offset));
+                    told.delivered += (before - open.len()) as u64;
+                }
+                Happened::Dropped { offset, unseen, reason, .. } => {
+                    prop_assert_eq!(open.contains(offset), *unseen);
+                    open.retain(|open| open != offset);
+                    match reason {
+                        Reason::Expired => told.expired += u64::from(*unseen),
+                        Reason::UserBound => told.user_bound += u64::from(*unseen),
+                        Reason::ShardBound => told.shard_bound += u64::from(*unseen),
+                    }
+                }
+            }
+        }
+        prop_assert_eq!(told, world.machine.outcomes());
     }
 
     #[test]

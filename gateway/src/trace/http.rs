@@ -1,0 +1,149 @@
+//! The route `GET /trace`.
+
+use std::fmt;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{RawQuery, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use tracing::error;
+
+use bellwire_common::admin::{TRACE_PATH, problem};
+use bellwire_common::ids::{IdError, NotificationId, UnixMillis, UserId};
+
+use super::Wanted;
+use super::answer::{Answer, LISTED_MAX};
+use crate::hub::Hub;
+use crate::protocol::decoded;
+
+/// Two ids with every byte escaped, and their names.
+const QUERY_BYTES_MAX: usize = 512;
+
+/// Why a query asks for nothing.
+#[derive(Debug, PartialEq, Eq)]
+enum Wrong {
+    Nothing,
+    TooLong,
+    Unknown(String),
+    Twice(&'static str),
+    Escape(&'static str),
+    Id(&'static str, IdError),
+}
+
+/// The route, for the admin server.
+pub(crate) fn router(hub: Arc<Hub>) -> Router {
+    Router::new().route(TRACE_PATH, get(trace)).with_state(hub)
+}
+
+async fn trace(State(hub): State<Arc<Hub>>, RawQuery(query): RawQuery) -> Response {
+    let wanted = match wanted(query.as_deref().unwrap_or_default()) {
+        Ok(wanted) => wanted,
+        Err(wrong) => return problem(StatusCode::BAD_REQUEST, &wrong.to_string()),
+    };
+    // Looking through the journals takes longer than a worker of the runtime should stand still.
+    let answer = tokio::task::spawn_blocking(move || serde_json::to_vec(&answer(&hub, &wanted)));
+    match answer.await {
+        Ok(Ok(json)) => {
+            ([(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")], json).into_response()
+        }
+        Ok(Err(error)) => failed(&error),
+        Err(error) => failed(&error),
+    }
+}
+
+fn failed(error: &dyn fmt::Display) -> Response {
+    error!(%error, "cannot answer what happened to a notification");
+    problem(StatusCode::INTERNAL_SERVER_ERROR, "the answer cannot be made; the node's log says why")
+}
+
+fn answer(hub: &Hub, wanted: &Wanted) -> Answer {
+    let now = UnixMillis::now();
+    let shards: Vec<_> = match &wanted.user {
+        Some(user) => vec![hub.shard_of(user)],
+        None => hub.shards.iter().collect(),
+    };
+    let scenes: Vec<_> = shards.iter().map(|shard| shard.look(wanted)).collect();
+    let mut notifications: Vec<_> = scenes.iter().flat_map(|scene| scene.stories()).collect();
+    notifications.sort_by_key(|story| (story.accepted_at, story.shard, story.offset));
+    let over = notifications.len().saturating_sub(LISTED_MAX);
+    notifications.drain(..over);
+    let since = scenes.iter().map(|scene| scene.since).max().unwrap_or(now);
+    Answer {
+        node: hub.node.to_string(),
+        at: now.0,
+        // Other machines' clocks may be ahead.
+        since: since.min(now).0,
+        not_sending: scenes.iter().filter(|scene| !scene.sending).map(|scene| scene.shard).collect(),
+        user: wanted.user.as_ref().and_then(|user| scenes.first().map(|scene| scene.user(user))),
+        notifications,
+        left_out: over + scenes.iter().map(|scene| scene.found.left_out).sum::<usize>(),
+    }
+}
+
+fn wanted(query: &str) -> Result<Wanted, Wrong> {
+    if query.len() > QUERY_BYTES_MAX {
+        return Err(Wrong::TooLong);
+    }
+    let mut wanted = Wanted { user: None, id: None };
+    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        match name {
+            "user" => set(&mut wanted.user, "user", value, UserId::try_new)?,
+            "id" => set(&mut wanted.id, "id", value, NotificationId::try_new)?,
+            _ => return Err(Wrong::Unknown(name.to_owned())),
+        }
+    }
+    if wanted.user.is_none() && wanted.id.is_none() { Err(Wrong::Nothing) } else { Ok(wanted) }
+}
+
+fn set<T>(
+    place: &mut Option<T>,
+    name: &'static str,
+    value: &str,
+    make: fn(&str) -> Result<T, IdError>,
+) -> Result<(), Wrong> {
+    let text = decoded(value).ok_or(Wrong::Escape(name))?;
+    let id = make(&text).map_err(|error| Wrong::Id(name, error))?;
+    if place.replace(id).is_some() { Err(Wrong::Twice(name)) } else { Ok(()) }
+}
+
+impl fmt::Display for Wrong {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Nothing => f.write_str("ask for ?user=USER, for ?id=ID of a notification, or for both"),
+            Self::TooLong => write!(f, "the query must be at most {QUERY_BYTES_MAX} bytes"),
+            Self::Unknown(name) => write!(f, "there is no parameter {name:?}, only user and id"),
+            Self::Twice(name) => write!(f, "{name} must be given once"),
+            Self::Escape(name) => write!(f, "{name} has a % escape that is none, or is not UTF-8"),
+            Self::Id(name, error) => write!(f, "{name} {error}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn queries_are_read_or_refused() {
+        let ids = |user: Option<&str>, id: Option<&str>| {
+            let (user, id) = (user.map(UserId::try_new), id.map(NotificationId::try_new));
+            Ok(Wanted { user: user.transpose().unwrap(), id: id.transpose().unwrap() })
+        };
+        assert_eq!(wanted("user=7"), ids(Some("7"), None));
+        assert_eq!(wanted("id=a%2Fb%26%2B"), ids(None, Some("a/b&+")));
+        assert_eq!(wanted("&id=x&user=7&"), ids(Some("7"), Some("x")));
+        assert_eq!(wanted(""), Err(Wrong::Nothing));
+        assert_eq!(wanted("user=7&user=8"), Err(Wrong::Twice("user")));
+        assert_eq!(wanted("users=7"), Err(Wrong::Unknown("users".into())));
+        assert_eq!(wanted("id=%4"), Err(Wrong::Escape("id")));
+        assert_eq!(wanted("user="), Err(Wrong::Id("user", IdError::Empty)));
+        assert_eq!(wanted("user=a+b"), Err(Wrong::Id("user", IdError::Character)));
+        assert_eq!(wanted(&format!("id={}", "x".repeat(65))), Err(Wrong::Id("id", IdError::TooLong)));
+        assert_eq!(wanted(&format!("id={}", "x".repeat(510))), Err(Wrong::TooLong));
+        let longest = "%21".repeat(64);
+        assert!(wanted(&format!("user={longest}&id={longest}")).is_ok());
+    }
+}

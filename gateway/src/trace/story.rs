@@ -1,0 +1,181 @@
+//! From what a shard knows to what is told of it. Pure.
+
+use std::collections::{BTreeMap, HashMap};
+
+use bellwire_common::ids::{BrowserId, Offset, SessionId, UnixMillis, UserId};
+
+use super::answer::{
+    Browser, Confirmed, Dropped, LISTED_MAX, Repeat, Sent as SentView, State, Story, Tab, User, Way, WayState,
+};
+use super::{Event, Found, Sent};
+use crate::delivery::{Accepted, BrowserLook, Happened, Moved, Position, SessionLook};
+
+/// What one shard knows of a question.
+#[derive(Debug)]
+pub(crate) struct Scene<'a> {
+    pub(crate) shard: u16,
+    pub(crate) log: &'a str,
+    pub(crate) applied: Position,
+    /// Log time.
+    pub(crate) time: UnixMillis,
+    /// This node may send.
+    pub(crate) sending: bool,
+    /// What happened before is not known any more.
+    pub(crate) since: UnixMillis,
+    pub(crate) found: Found,
+    /// Of the users of what was found, and of the one that was asked for.
+    pub(crate) browsers: HashMap<UserId, Vec<BrowserLook>>,
+    pub(crate) events: HashMap<UserId, Vec<Event>>,
+}
+
+/// What happened between a notification and one browser.
+#[derive(Default)]
+struct Between<'a> {
+    known: Option<&'a BrowserLook>,
+    sent: Vec<&'a Sent>,
+    moved: Option<&'a Moved>,
+}
+
+impl Scene<'_> {
+    /// The user as it is now.
+    pub(crate) fn user(&self, id: &UserId) -> User {
+        let browsers = self.browsers.get(id).map(Vec::as_slice).unwrap_or_default();
+        User {
+            id: id.to_string(),
+            shard: self.shard,
+            log: self.log.to_owned(),
+            applied: number(self.applied),
+            browsers: browsers.iter().take(LISTED_MAX).map(browser).collect(),
+            browsers_left_out: browsers.len().saturating_sub(LISTED_MAX),
+        }
+    }
+
+    /// The notifications that were found, each with what happened to it.
+    pub(crate) fn stories(&self) -> impl Iterator<Item = Story> + '_ {
+        self.found.notifications.iter().map(|accepted| self.story(accepted))
+    }
+
+    fn story(&self, accepted: &Accepted) -> Story {
+        let events = self.events.get(&accepted.user).map(Vec::as_slice).unwrap_or_default();
+        let end = events.iter().find_map(|event| dropped(event, accepted.offset));
+        let repeats: Vec<Repeat> = events.iter().filter_map(|event| repeat(event, accepted)).collect();
+        let over = end.is_some() || accepted.expires_at <= self.time;
+        let between = self.between(accepted, events);
+        let is_confirmed = between.values().any(|between| between.moved.is_some());
+        Story {
+            id: accepted.id.to_string(),
+            user: accepted.user.to_string(),
+            shard: self.shard,
+            log: self.log.to_owned(),
+            offset: accepted.offset.0,
+            accepted_at: accepted.accepted_at.0,
+            expires_at: accepted.expires_at.0,
+            // What came first counts: a proof that comes after the end changes nothing.
+            state: match &end {
+                Some((_, true)) => State::Dropped,
+                _ if is_confirmed => State::Delivered,
+                Some((_, false)) => State::Delivered,
+                None => State::Waiting,
+            },
+            dropped: end.map(|(dropped, _)| dropped),
+            repeats_left_out: repeats.len().saturating_sub(LISTED_MAX),
+            repeats: repeats.into_iter().take(LISTED_MAX).collect(),
+            browsers_left_out: between.len().saturating_sub(LISTED_MAX),
+            browsers: between.iter().take(LISTED_MAX).map(|(id, b)| b.way(id, accepted.offset, over)).collect(),
+        }
+    }
+
+    /// The browsers that are there, and those that the notification once had to do with.
+    fn between<'a>(&'a self, accepted: &Accepted, events: &'a [Event]) -> BTreeMap<&'a BrowserId, Between<'a>> {
+        let mut between: BTreeMap<&BrowserId, Between<'_>> = BTreeMap::new();
+        for known in self.browsers.get(&accepted.user).into_iter().flatten() {
+            between.entry(&known.id).or_default().known = Some(known);
+        }
+        for event in events {
+            match event {
+                Event::Happened(Happened::Moved(moved)) if moved.covers(accepted.offset) => {
+                    between.entry(&moved.browser).or_default().moved.get_or_insert(moved);
+                }
+                Event::Sent(sent) if sent.covers(accepted.offset) => {
+                    between.entry(&sent.browser).or_default().sent.push(sent);
+                }
+                _ => {}
+            }
+        }
+        between
+    }
+}
+
+impl Between<'_> {
+    fn way(&self, id: &BrowserId, offset: Offset, over: bool) -> Way {
+        let state = self.state(offset, over);
+        let owner = self.known.and_then(|known| known.sessions.first()).filter(|_| state == WayState::Waiting);
+        let away_since = self.known.and_then(|known| known.away_since).filter(|_| state == WayState::Away);
+        Way {
+            id: id.to_string(),
+            state,
+            sent: self.sent.iter().map(|sent| sent_view(sent)).take(LISTED_MAX).collect(),
+            confirmed: self.moved.map(confirmed),
+            tab: owner.map(tab),
+            away_since: away_since.map(|at| at.0),
+        }
+    }
+
+    fn state(&self, offset: Offset, over: bool) -> WayState {
+        match self.known {
+            _ if self.moved.is_some() => WayState::Confirmed,
+            // Nothing moved its cursor over the notification: it began behind it.
+            Some(known) if known.cursor.covers(offset) => WayState::NotThere,
+            _ if over => WayState::Dropped,
+            None => WayState::Forgotten,
+            Some(known) if known.sessions.is_empty() => WayState::Away,
+            Some(_) => WayState::Waiting,
+        }
+    }
+}
+
+fn dropped(event: &Event, of: Offset) -> Option<(Dropped, bool)> {
+    match event {
+        Event::Happened(Happened::Dropped { offset, reason, unseen, at, .. }) if *offset == of => {
+            Some((Dropped { reason: reason.label().to_owned(), at: at.0 }, *unseen))
+        }
+        _ => None,
+    }
+}
+
+fn repeat(event: &Event, of: &Accepted) -> Option<Repeat> {
+    match event {
+        Event::Happened(Happened::Repeated(again)) if again.id == of.id && again.offset > of.offset => {
+            Some(Repeat { offset: again.offset.0, accepted_at: again.accepted_at.0 })
+        }
+        _ => None,
+    }
+}
+
+fn browser(look: &BrowserLook) -> Browser {
+    Browser {
+        id: look.id.to_string(),
+        cursor: number(look.cursor),
+        away_since: look.away_since.map(|at| at.0),
+        tabs: look.sessions.iter().take(LISTED_MAX).map(tab).collect(),
+        tabs_left_out: look.sessions.len().saturating_sub(LISTED_MAX),
+    }
+}
+
+fn tab(look: &SessionLook) -> Tab {
+    let SessionLook { id: SessionId { node, number }, owner, stalled, node_lost } = *look;
+    Tab { node: node.to_string(), session: number, owner, stalled, node_lost }
+}
+
+fn sent_view(sent: &Sent) -> SentView {
+    SentView { session: sent.session, protocol: sent.protocol.label().to_owned(), at: sent.at.0 }
+}
+
+fn confirmed(moved: &Moved) -> Confirmed {
+    let SessionId { node, number } = moved.session;
+    Confirmed { node: node.to_string(), session: number, at: moved.at.0, before: moved.before }
+}
+
+fn number(position: Position) -> Option<u64> {
+    position.last().map(|offset| offset.0)
+}

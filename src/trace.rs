@@ -1,0 +1,203 @@
+//! `bellwire trace`: asks a node on this machine what happened to a notification, and prints it.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
+use anyhow::{Context, anyhow, bail};
+use clap::{Arg, ArgAction, ArgGroup, ArgMatches, Command};
+use ureq::Agent;
+
+use bellwire_common::admin::TRACE_PATH;
+use bellwire_common::ids::{IdError, NotificationId, UserId};
+use bellwire_gateway::trace::answer::Answer;
+
+mod print;
+
+/// Where a node's admin server listens unless told otherwise.
+const ADMIN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9083);
+const ADMIN_ENV: &str = "BELLWIRE_ADMIN_LISTEN";
+
+/// A node that takes longer has other troubles.
+const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+/// Above the longest answer: some hundred notifications to a hundred browsers each.
+const ANSWER_BYTES_MAX: u64 = 16 * 1024 * 1024;
+
+const EXAMPLES: &str = "\
+Why did nothing come? What this user's browsers are doing, and its last notifications:
+  bellwire trace 7
+
+Who got it? What happened to one notification (the id that ingest answered with):
+  bellwire trace 5ac1be2c-9f43-4a3f-8d0e-3f1f7d0a0b11
+
+A user whose id is also a notification's, one notification of one user, and for programs:
+  bellwire trace --user 7
+  bellwire trace --user 7 --id disk-full-web01
+  bellwire trace --json 7 | jq '.notifications[].state'
+
+In Kubernetes, in any gateway's pod:
+  kubectl exec deploy/bellwire-gateway -- bellwire trace 7
+
+It asks a gateway (or standalone) on this machine: others are not answered, because the
+answer names users. One gateway knows what all of them confirmed, but only of itself when it
+sent. It remembers what it has read since its start and the time to live and 5 minutes
+before, up to a bound. Times are UTC.
+
+Exit codes: 0 something is known, 1 nothing is known or no node answers, 64 wrong call.";
+
+/// The command, for the help and the parser.
+pub(crate) fn command(name: &'static str) -> Command {
+    let id = |name: &'static str, value: &'static str, help: &'static str| {
+        Arg::new(name).long(name).value_name(value).help(help)
+    };
+    Command::new(name)
+        .about("Tells what happened to a notification, or to a user's notifications and browsers")
+        .after_help(EXAMPLES)
+        .arg(Arg::new("what").value_name("ID-OR-USER").help("A notification's id or a user's: both are tried"))
+        .arg(id("user", "USER", "A user, and nothing else"))
+        .arg(id("id", "ID", "A notification, and nothing else; with --user, that user's"))
+        .group(ArgGroup::new("asked").args(["what", "user", "id"]).required(true).multiple(true))
+        .mut_arg("what", |arg| arg.conflicts_with_all(["user", "id"]))
+        .arg(id("admin", "IP:PORT", "The node's admin-listen [default: $BELLWIRE_ADMIN_LISTEN, else 127.0.0.1:9083]"))
+        .arg(Arg::new("json").long("json").action(ArgAction::SetTrue).help("Print the node's answer as it is"))
+}
+
+/// A call that is wrong, however often it is repeated.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct WrongCall(String);
+
+/// What to ask whom.
+#[derive(Debug, PartialEq, Eq)]
+struct Question {
+    admin: SocketAddr,
+    json: bool,
+    /// One after the other until one is answered.
+    queries: Vec<Vec<(&'static str, String)>>,
+    /// In the words of the call.
+    about: String,
+}
+
+/// Asks and prints. Says no more where nothing is known than that it is so, as an error.
+pub(crate) fn run(flags: &ArgMatches, env: &BTreeMap<String, String>) -> anyhow::Result<String> {
+    let question = question(flags, env)?;
+    let mut empty = None;
+    for query in &question.queries {
+        let (body, answer) = ask(question.admin, query)?;
+        if is_known(&answer) {
+            return Ok(if question.json { body + "\n" } else { print::text(&answer) });
+        }
+        empty = Some(answer);
+    }
+    let since = empty.map(|answer| format!(" since {}", bellwire_common::ids::UnixMillis(answer.since).utc()));
+    bail!(
+        "nothing is known of {}: the node at {} has seen no such notification{}, and no browser of such a user is open. Is \
+         the id right, and did ingest answer with 202 (or /message with 200)?",
+        question.about,
+        question.admin,
+        since.unwrap_or_default(),
+    )
+}
+
+fn is_known(answer: &Answer) -> bool {
+    !answer.notifications.is_empty() || answer.user.as_ref().is_some_and(|user| !user.browsers.is_empty())
+}
+
+// --- the call ---
+
+fn question(flags: &ArgMatches, env: &BTreeMap<String, String>) -> Result<Question, WrongCall> {
+    let given = |name: &str| flags.get_one::<String>(name).cloned();
+    let user = |text: &String| checked("user", UserId::try_new(text).err());
+    let id = |text: &String| checked("id", NotificationId::try_new(text).err());
+    let (queries, about) = match (given("what"), given("user"), given("id")) {
+        (Some(what), _, _) => {
+            user(&what)?;
+            (vec![vec![("user", what.clone())], vec![("id", what.clone())]], format!("{what:?}, be it a user or an id"))
+        }
+        (None, given_user, given_id) => {
+            given_user.as_ref().map(user).transpose()?;
+            given_id.as_ref().map(id).transpose()?;
+            let about: Vec<String> = [("user", &given_user), ("id", &given_id)]
+                .iter()
+                .filter_map(|(name, given)| given.as_ref().map(|text| format!("{name} {text:?}")))
+                .collect();
+            let pairs = [("user", given_user), ("id", given_id)];
+            let query = pairs.into_iter().filter_map(|(name, given)| Some((name, given?))).collect();
+            (vec![query], about.join(", "))
+        }
+    };
+    let from_env = || env.get(ADMIN_ENV).filter(|text| !text.is_empty()).cloned();
+    let admin = match (given("admin"), from_env()) {
+        (Some(text), _) => address(&text, "--admin")?,
+        (None, Some(text)) => address(&text, ADMIN_ENV)?,
+        (None, None) => ADMIN,
+    };
+    Ok(Question { admin, json: flags.get_flag("json"), queries, about })
+}
+
+fn checked(name: &str, error: Option<IdError>) -> Result<(), WrongCall> {
+    error.map_or(Ok(()), |error| Err(WrongCall(format!("the {name} {error}"))))
+}
+
+/// An address to connect to: a node that listens everywhere is reached on loopback.
+fn address(text: &str, source: &str) -> Result<SocketAddr, WrongCall> {
+    let on_loopback = text.strip_prefix("localhost:").map(|port| format!("127.0.0.1:{port}"));
+    let address: SocketAddr = on_loopback
+        .as_deref()
+        .unwrap_or(text)
+        .parse()
+        .map_err(|_| WrongCall(format!("{source}: {text:?} is not IP:PORT, such as {ADMIN} or [::1]:9083")))?;
+    if address.port() == 0 {
+        return Err(WrongCall(format!("{source}: port 0 is any; the node's log says which it got (admin=...)")));
+    }
+    Ok(match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => SocketAddr::new(Ipv4Addr::LOCALHOST.into(), address.port()),
+        IpAddr::V6(ip) if ip.is_unspecified() => SocketAddr::new(Ipv6Addr::LOCALHOST.into(), address.port()),
+        _ => address,
+    })
+}
+
+// --- the node ---
+
+fn ask(admin: SocketAddr, query: &[(&'static str, String)]) -> anyhow::Result<(String, Answer)> {
+    let agent: Agent = Agent::config_builder()
+        .proxy(None)
+        .http_status_as_error(false)
+        .max_redirects(0)
+        .max_redirects_will_error(false)
+        .timeout_global(Some(ANSWER_WITHIN))
+        .user_agent(concat!("bellwire-trace/", env!("CARGO_PKG_VERSION")))
+        .build()
+        .into();
+    let url = format!("http://{admin}{TRACE_PATH}");
+    let request = query.iter().fold(agent.get(&url), |request, (name, value)| request.query(name, value));
+    let mut response = request.call().map_err(|error| unreachable(admin, &error))?;
+    let body = response.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_string();
+    let body = body.with_context(|| format!("the answer of the node at {admin} cannot be read"))?;
+    match response.status().as_u16() {
+        200 => {
+            let answer = serde_json::from_str(&body);
+            let answer = answer.with_context(|| format!("what answers at {admin} is no gateway of this version"))?;
+            Ok((body, answer))
+        }
+        404 => bail!("what answers at {admin} knows no trace: it is no gateway, or of an earlier version"),
+        status => bail!("the node at {admin} answers {status}: {}", detail(&body)),
+    }
+}
+
+fn unreachable(admin: SocketAddr, error: &ureq::Error) -> anyhow::Error {
+    anyhow!(
+        "no node answers at {admin} ({error}). Does bellwire run on this machine? If its admin-listen is another address: \
+         --admin IP:PORT. In a cluster run this where a gateway runs; in Kubernetes: kubectl exec POD -- bellwire trace ..."
+    )
+}
+
+/// The words of a problem; of anything else the beginning.
+fn detail(body: &str) -> String {
+    let problem = serde_json::from_str::<serde_json::Value>(body).ok();
+    let detail = problem.as_ref().and_then(|problem| problem.get("detail")?.as_str());
+    detail.map_or_else(|| body.chars().take(200).collect(), str::to_owned)
+}
+
+#[cfg(test)]
+mod tests;

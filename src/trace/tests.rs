@@ -1,0 +1,60 @@
+use super::*;
+
+fn flags(line: &str) -> ArgMatches {
+    command("trace").try_get_matches_from(line.split_whitespace()).unwrap()
+}
+
+fn asked(line: &str, env: &[(&str, &str)]) -> Result<Question, String> {
+    let env = env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    question(&flags(line), &env).map_err(|error| error.to_string())
+}
+
+fn admin(line: &str, env: &[(&str, &str)]) -> String {
+    asked(line, env).map_or_else(|error| error, |question| question.admin.to_string())
+}
+
+#[test]
+fn a_word_is_a_user_or_an_id() {
+    let queries = |line| asked(line, &[]).unwrap().queries;
+    let pair = |name, value: &str| (name, value.to_owned());
+    assert_eq!(queries("trace 7"), [vec![pair("user", "7")], vec![pair("id", "7")]]);
+    assert_eq!(queries("trace --user 7"), [vec![pair("user", "7")]]);
+    assert_eq!(queries("trace --id 7"), [vec![pair("id", "7")]]);
+    assert_eq!(queries("trace --id x --user 7"), [vec![pair("user", "7"), pair("id", "x")]]);
+}
+
+#[test]
+fn what_cannot_be_an_id_is_refused() {
+    let long = "x".repeat(65);
+    for line in [format!("trace {long}"), format!("trace --user {long}"), format!("trace --id {long}")] {
+        let error = asked(&line, &[]).unwrap_err();
+        assert!(error.contains("at most 64 bytes"), "{error}");
+    }
+    assert!(asked("trace ä", &[]).unwrap_err().contains("ASCII"));
+}
+
+#[test]
+fn the_nearest_address_wins_and_everywhere_is_loopback() {
+    let env = [("BELLWIRE_ADMIN_LISTEN", "0.0.0.0:9100")];
+    assert_eq!(admin("trace 7", &[]), "127.0.0.1:9083");
+    assert_eq!(admin("trace 7", &[("BELLWIRE_ADMIN_LISTEN", "")]), "127.0.0.1:9083");
+    assert_eq!(admin("trace 7", &env), "127.0.0.1:9100");
+    assert_eq!(admin("trace 7 --admin [::]:1", &env), "[::1]:1");
+    assert_eq!(admin("trace 7 --admin localhost:1", &env), "127.0.0.1:1");
+    assert_eq!(admin("trace 7 --admin 10.0.0.1:1", &env), "10.0.0.1:1");
+    for (line, env, source) in [
+        ("trace 7 --admin 9083", &env[..], "--admin"),
+        ("trace 7 --admin 127.0.0.1:0", &env[..], "--admin"),
+        ("trace 7", &[("BELLWIRE_ADMIN_LISTEN", "everywhere")][..], "BELLWIRE_ADMIN_LISTEN"),
+    ] {
+        let error = admin(line, env);
+        assert!(error.starts_with(source), "{error}");
+    }
+}
+
+#[test]
+fn problems_are_told_in_their_words() {
+    assert_eq!(detail(r#"{"status":403,"detail":"run it there"}"#), "run it there");
+    assert_eq!(detail("<html>"), "<html>");
+    assert_eq!(detail(&"x".repeat(999)).len(), 200);
+}
