@@ -167,7 +167,7 @@ impl Server {
 async fn standalone(program: &Path, log: &str, data: Option<TempDir>) -> anyhow::Result<Server> {
     let [listen, admin] = free_addresses()?;
     let mut server = Server { gateways: vec![listen], ingest: listen, _data: data, ..Server::empty() };
-    server.run(program, &[arguments("standalone", log, listen, admin), unheld()].concat())?;
+    server.run(program, &[arguments("standalone", log, listen, admin), unbounded()].concat())?;
     server.ready(admin).await?;
     Ok(server)
 }
@@ -182,7 +182,7 @@ async fn cluster(program: &Path) -> anyhow::Result<Server> {
     let mut admins = vec![ingest_admin];
     for _ in 0..GATEWAYS {
         let [listen, admin] = free_addresses()?;
-        server.run(program, &[arguments("gateway", &log, listen, admin), unheld()].concat())?;
+        server.run(program, &[arguments("gateway", &log, listen, admin), unbounded()].concat())?;
         server.gateways.push(listen);
         admins.push(admin);
     }
@@ -205,9 +205,9 @@ fn arguments(command: &str, log: &str, listen: SocketAddr, admin: SocketAddr) ->
     [command, "--log", log, "--listen", &listen, "--admin-listen", &admin].map(str::to_owned).to_vec()
 }
 
-/// What is measured is how fast tabs can come in, not how fast they may.
-fn unheld() -> Vec<String> {
-    ["--max-handshakes-per-second", "1000000"].map(str::to_owned).to_vec()
+/// What is measured is how fast tabs can come in, and how many, not how fast and how many may.
+fn unbounded() -> Vec<String> {
+    ["--max-handshakes-per-second", "1000000", "--max-sessions-per-user", "1000000"].map(str::to_owned).to_vec()
 }
 
 /// Whether `/readyz` says yes. The floor answers anything with a success as soon as it listens.
