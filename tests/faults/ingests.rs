@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use bellwire_testkit::http;
+use bellwire_testkit::proxy::Proxy;
+use serde_json::json;
 use tokio::time::sleep;
 
 use crate::field::{Field, settle};
@@ -28,4 +31,28 @@ async fn an_ingest_killed_under_load_loses_and_repeats_nothing() {
     assert_eq!(books.repeated.len(), 0);
     let twice = field.gateways[0].metric("bellwire_gateway_notifications_duplicate_total", &[]).await.unwrap();
     println!("{twice} came twice and were dropped");
+}
+
+/// The notification is in the tab, and its sender never gets the answer: it sends it again, elsewhere.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_ingest_killed_between_append_and_answer_repeats_nothing() {
+    let mut field = Field::start(2, 1).await;
+    let tabs = field.tabs(1).await;
+    let proxy = Proxy::start(field.ingests[0].listen).await.unwrap();
+    proxy.hold_answers();
+    let body = json!({ "id": "once", "user": "1", "kind": "message", "title": "once", "body": "x" });
+    let first = tokio::spawn({
+        let (address, body) = (proxy.address, body.clone());
+        async move { http::post(address, "/v1/notifications", &body).await }
+    });
+    tabs[0].wait_shown(1).await.unwrap();
+    field.ingests[0].kill().await.unwrap();
+    drop(proxy);
+    assert!(first.await.unwrap().is_err(), "nobody answered");
+    let again = http::post(field.ingests[1].listen, "/v1/notifications", &body).await.unwrap();
+    assert_eq!(again.status, 202, "{}", again.text());
+    let duplicates = "bellwire_gateway_notifications_duplicate_total";
+    field.gateways[0].wait_metric(duplicates, &[], 1.0, 30 * PHASE).await.unwrap();
+    tabs[0].settle().await.unwrap();
+    assert_eq!(tabs[0].titles(), ["once"]);
 }

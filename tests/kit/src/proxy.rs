@@ -15,6 +15,7 @@ pub struct Proxy {
     /// Where it listens.
     pub address: SocketAddr,
     carries: watch::Sender<bool>,
+    answers: watch::Sender<bool>,
     task: JoinHandle<()>,
 }
 
@@ -24,18 +25,24 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
         let (carries, seen) = watch::channel(true);
+        let (answers, back) = watch::channel(true);
         let task = tokio::spawn(async move {
             let mut connections = JoinSet::new();
             while let Ok((client, _)) = listener.accept().await {
-                connections.spawn(carry(client, target, seen.clone()));
+                connections.spawn(carry(client, target, seen.clone(), back.clone()));
             }
         });
-        Ok(Self { address, carries, task })
+        Ok(Self { address, carries, answers, task })
     }
 
     /// From now on nothing comes through, on old connections and new ones; none is closed.
     pub fn cut(&self) {
         self.carries.send_replace(false);
+    }
+
+    /// From now on what comes from the target stays here.
+    pub fn hold_answers(&self) {
+        self.answers.send_replace(false);
     }
 
     /// Ends [`Proxy::cut`].
@@ -50,21 +57,35 @@ impl Drop for Proxy {
     }
 }
 
-async fn carry(client: TcpStream, target: SocketAddr, mut carries: watch::Receiver<bool>) {
+async fn carry(
+    client: TcpStream,
+    target: SocketAddr,
+    mut carries: watch::Receiver<bool>,
+    answers: watch::Receiver<bool>,
+) {
     if carries.wait_for(|carries| *carries).await.is_err() {
         return;
     }
     let Ok(server) = TcpStream::connect(target).await else { return };
     let ((from_client, to_client), (from_server, to_server)) = (client.into_split(), server.into_split());
-    let back = copy(from_server, to_client, carries.clone());
-    tokio::join!(copy(from_client, to_server, carries), back);
+    let back = copy(from_server, to_client, [carries.clone(), answers]);
+    tokio::join!(copy(from_client, to_server, [carries]), back);
 }
 
-async fn copy(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut carries: watch::Receiver<bool>) {
+async fn copy<const N: usize>(
+    mut from: OwnedReadHalf,
+    mut to: OwnedWriteHalf,
+    mut carries: [watch::Receiver<bool>; N],
+) {
     let mut bytes = [0; 16 * 1024];
     loop {
         let count = from.read(&mut bytes).await.unwrap_or_default();
-        if carries.wait_for(|carries| *carries).await.is_err() || to.write_all(&bytes[..count]).await.is_err() {
+        for carries in &mut carries {
+            if carries.wait_for(|carries| *carries).await.is_err() {
+                return;
+            }
+        }
+        if to.write_all(&bytes[..count]).await.is_err() {
             return;
         }
         if count == 0 {
@@ -103,5 +124,8 @@ mod tests {
         assert!(timeout(Duration::from_millis(200), client.read_u8()).await.is_err());
         proxy.heal();
         assert_eq!(client.read_u8().await.unwrap(), b'b');
+        proxy.hold_answers();
+        client.write_all(b"c").await.unwrap();
+        assert!(timeout(Duration::from_millis(200), client.read_u8()).await.is_err());
     }
 }
