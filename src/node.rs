@@ -25,8 +25,8 @@ const REVISION: &str = env!("BUILD_REVISION");
 /// Fewer descriptors than this are worth a word: each tab takes one.
 const DESCRIPTORS_GOOD: u64 = 65_536;
 
-/// For the log, the admin server, and requests that are no tabs.
-const DESCRIPTORS_OURS: u64 = 512;
+/// One in so many is kept for the log, the admin server, and connections that are no tabs yet.
+const DESCRIPTORS_KEPT: u64 = 8;
 
 /// Takes as many file descriptors as the system lets us have: shells and service managers set a soft limit
 /// that is good for programs that use `select`, and that a thousand tabs would reach.
@@ -44,7 +44,7 @@ pub(crate) fn raise_descriptor_limit() {
 /// File descriptors that tabs may take; none where the system sets no limit.
 pub(crate) fn descriptors() -> Option<u32> {
     let limit = getrlimit(Resource::Nofile).current?;
-    Some(u32::try_from(limit.saturating_sub(DESCRIPTORS_OURS)).unwrap_or(u32::MAX).max(1))
+    Some(u32::try_from(limit - limit / DESCRIPTORS_KEPT).unwrap_or(u32::MAX).max(1))
 }
 
 /// A process that answers its probes, and knows when to end.
@@ -116,5 +116,9 @@ fn rabbit(amqp: &Amqp, shards: u16, role: Role) -> anyhow::Result<SharedLog> {
 
 /// What connections may cost, with `grace` for their end.
 pub(crate) fn limits(grace: Duration) -> Limits {
-    Limits { grace, ..Limits::default() }
+    let connections_max = Limits::default().connections_max;
+    // Two listeners at most, and they must not take what is kept for the log.
+    let kept = getrlimit(Resource::Nofile).current.map(|limit| limit / DESCRIPTORS_KEPT / 2);
+    let connections_max = kept.map_or(connections_max, |kept| connections_max.min(kept.max(1) as usize));
+    Limits { grace, connections_max, ..Limits::default() }
 }

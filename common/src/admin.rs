@@ -31,6 +31,7 @@ const LIMITS: Limits = Limits {
     headers_max: 64,
     head_timeout: Duration::from_secs(10),
     idle_timeout: Duration::from_secs(75),
+    write_timeout: Duration::from_secs(10),
     connections_max: 64,
     grace: Duration::from_secs(1),
     on_head_timeout: || {},

@@ -4,8 +4,8 @@
 //! [`Limits`]; after an upgrade all of it is freed and the upgraded socket is its taker's business.
 
 mod listen;
-mod received;
 mod waiting;
+mod wire;
 
 use std::io;
 use std::net::SocketAddr;
@@ -24,11 +24,11 @@ use tower::Service;
 use tracing::{debug, warn};
 
 pub use listen::{Listeners, Reserved, bind, reserve};
-pub use received::Received;
+pub use wire::Traffic;
 
 use crate::metrics;
-use received::Counting;
 use waiting::{HeadTimer, Places, Waiting};
+use wire::Wire;
 
 /// First and longest pause after an accept that failed for lack of descriptors or memory.
 const ACCEPT_PAUSE_MIN: Duration = Duration::from_millis(10);
@@ -56,6 +56,8 @@ pub struct Limits {
     /// Time from one answer to the next complete request head. Longer than the 60 s for which proxies keep idle
     /// connections, so that they do not send a request into one that is being closed.
     pub idle_timeout: Duration,
+    /// So long may an answer wait to be taken without any progress.
+    pub write_timeout: Duration,
     /// Connections that are not upgraded, at one time. For one more, the one ends that has waited longest for a request
     /// head; when all have requests in progress, it waits, and those behind it wait in the kernel's queue.
     pub connections_max: usize,
@@ -73,6 +75,7 @@ impl Default for Limits {
             headers_max: 100,
             head_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(75),
+            write_timeout: Duration::from_secs(10),
             connections_max: 4096,
             grace: Duration::from_secs(5),
             on_head_timeout: || {},
@@ -156,15 +159,15 @@ impl Server {
             debug!(%error, "connection ended before it was served");
             return;
         }
-        let received = Received::default();
-        let counted = received.clone();
+        let traffic = Traffic::default();
+        let shared = traffic.clone();
         let asked = Arc::new(AtomicBool::new(false));
         let router = self.router;
         let seen = Arc::clone(&asked);
         let service = service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
             seen.store(true, Ordering::Relaxed);
             request.extensions_mut().insert(Peer(peer));
-            request.extensions_mut().insert(counted.clone());
+            request.extensions_mut().insert(shared.clone());
             // A `Router` is always ready.
             router.clone().call(request)
         });
@@ -181,7 +184,7 @@ impl Server {
                 tokio::time::sleep(first_within).await;
             }
         };
-        let io = TokioIo::new(Counting { stream, received });
+        let io = TokioIo::new(Wire { stream, traffic, write_timeout: self.limits.write_timeout, stuck: None });
         let mut connection = std::pin::pin!(http.serve_connection(io, service).with_upgrades());
         let ended = tokio::select! {
             biased;
@@ -383,6 +386,19 @@ mod tests {
         let me = stream.local_addr().unwrap().to_string();
         stream.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
         until(stream, &me).await;
+    }
+
+    #[tokio::test]
+    async fn who_asks_much_and_reads_nothing_does_not_stay() {
+        const ANSWER_BYTES: usize = 64 * 1024;
+        let large = hello().route("/large", get(|| async { "x".repeat(ANSWER_BYTES) }));
+        let write_timeout = Duration::from_millis(50);
+        let server = start(large, Limits { connections_max: 1, write_timeout, ..Limits::default() });
+        let mut greedy = TcpStream::connect(server.address).await.unwrap();
+        let requests = "GET /large HTTP/1.1\r\nhost: x\r\n\r\n".repeat(200);
+        greedy.write_all(requests.as_bytes()).await.unwrap();
+        ask(&mut TcpStream::connect(server.address).await.unwrap()).await;
+        drop(greedy);
     }
 
     #[tokio::test]

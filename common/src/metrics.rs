@@ -92,7 +92,7 @@ catalogue! {
          LabelSet { name: "reason", values: &["closed", "eof", "read_error", "write_error", "pong_timeout", "write_timeout", "bad_key", "bad_message",
             "too_large", "binary", "no_identity", "hello_timeout", "flood", "user_limit", "silent", "drain", "shutdown", "internal"] }];
     Counter GATEWAY_HANDSHAKES_REFUSED = "bellwire_gateway_handshakes_refused_total", "Connections that were refused before they became sessions, by reason.",
-        [LabelSet { name: "reason", values: &["key", "identity", "subprotocol", "not_websocket", "not_ready", "draining", "head_timeout", "full", "user_limit", "address_limit"] }];
+        [LabelSet { name: "reason", values: &["key", "identity", "subprotocol", "not_websocket", "not_ready", "draining", "head_timeout", "full", "user_limit", "address_limit", "left"] }];
     Counter GATEWAY_HANDSHAKES_HELD = "bellwire_gateway_handshakes_held_total", "Handshakes that were held up because more came than the rate allows.", [];
     Counter GATEWAY_NOTIFICATIONS_DELIVERED = "bellwire_gateway_notifications_delivered_total", "Notifications that a browser of their user has confirmed; counted once in the cluster.", [];
     Counter GATEWAY_NOTIFICATIONS_DROPPED = "bellwire_gateway_notifications_dropped_total", "Notifications that no browser of their user confirmed, by reason; counted once in the cluster.",

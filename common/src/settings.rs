@@ -29,7 +29,9 @@ pub use secret::{SECRET_BYTES_MAX, Secret};
 pub use show::{Effective, markdown};
 pub use sources::{CONFIG_ENV, Source, add_flags, env_name};
 pub use table::{Role, Setting, TABLE};
-pub use value::{COUNT_MAX, DRAIN_MAX, LogAddress, LogFormat, LogLevel, NETWORKS_MAX, TTL_MAX, TTL_MIN};
+pub use value::{
+    COUNT_MAX, DRAIN_MAX, HANDSHAKES_MIN, LogAddress, LogFormat, LogLevel, NETWORKS_MAX, TTL_MAX, TTL_MIN,
+};
 
 /// Where values come from.
 pub struct Sources<'a> {

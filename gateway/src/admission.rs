@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bellwire_common::ids::UserId;
+use bellwire_common::metrics::GATEWAY_HANDSHAKES_REFUSED;
 
 use crate::pace::{Pace, Rate};
 use crate::peer;
@@ -54,6 +55,14 @@ pub(crate) struct Ticket {
     user: Option<UserId>,
 }
 
+/// A handshake's turn, which comes after `wait`. Dropped before it is taken, it is the next one's: else whoever connects
+/// and goes would hold up those who stay.
+pub(crate) struct Turn {
+    admission: Arc<Admission>,
+    pub(crate) wait: Duration,
+    taken: bool,
+}
+
 /// Held handshakes are spread over this much more at the most, so that tabs which came in step do not go on in step.
 const JITTER_MAX: Duration = Duration::from_secs(1);
 
@@ -82,18 +91,37 @@ impl Admission {
         Ok(Ticket { admission: Arc::clone(self), address, user: None })
     }
 
-    /// How long a handshake that comes now is to be held up. Nobody waits unless more come than the rate allows.
-    pub(crate) fn hold(&self) -> Duration {
+    /// A turn for a handshake that comes now. Nobody waits for it unless more come than the rate allows.
+    pub(crate) fn turn(self: &Arc<Self>) -> Turn {
         let now = u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX);
         let mut state = self.lock();
         let wait = Duration::from_micros(state.handshakes.free_at(self.rate).saturating_sub(now));
         state.handshakes.take(now, self.rate, 1);
         drop(state);
-        wait + wait.min(JITTER_MAX).mul_f64(fastrand::f64())
+        let wait = wait + wait.min(JITTER_MAX).mul_f64(fastrand::f64());
+        Turn { admission: Arc::clone(self), wait, taken: false }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+// === impl Turn ===
+
+impl Turn {
+    /// The handshake goes on.
+    pub(crate) fn take(mut self) {
+        self.taken = true;
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        if !self.taken {
+            self.admission.lock().handshakes.give_back(self.admission.rate);
+            GATEWAY_HANDSHAKES_REFUSED.count(&["left"]);
+        }
     }
 }
 
@@ -181,10 +209,23 @@ mod tests {
         assert_eq!((state.sessions, state.users.len(), state.addresses.len()), (0, 0, 0));
     }
 
+    fn taken(turn: Turn) -> Duration {
+        let wait = turn.wait;
+        turn.take();
+        wait
+    }
+
+    #[test]
+    fn handshakes_that_go_hold_up_nobody() {
+        let admission = admission(1, 1, 1);
+        (0..1_000).for_each(|_| drop(admission.turn()));
+        assert!((0..10).all(|_| taken(admission.turn()).is_zero()));
+    }
+
     #[test]
     fn handshakes_beyond_the_rate_are_held_and_spread() {
         let admission = admission(1, 1, 1);
-        let waits: Vec<Duration> = (0..110).map(|_| admission.hold()).collect();
+        let waits: Vec<Duration> = (0..110).map(|_| taken(admission.turn())).collect();
         assert!(waits[..10].iter().all(Duration::is_zero), "a burst of a tenth of a second passes: {:?}", &waits[..10]);
         // The hundred behind it take a second, and up to twice that with what spreads them.
         assert!(

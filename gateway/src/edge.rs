@@ -10,7 +10,7 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
-use bellwire_common::http::{Peer, Received};
+use bellwire_common::http::{Peer, Traffic};
 use bellwire_common::metrics::{GATEWAY_HANDSHAKES_HELD, GATEWAY_HANDSHAKES_REFUSED};
 
 use crate::admission::{Full, Ticket};
@@ -21,8 +21,8 @@ use crate::session::{self, Socket};
 
 /// What a tab says fits in; larger messages grow the buffer while they are read. Measured in docs/performance.md.
 const READ_BUFFER_BYTES: usize = 512;
-/// Frames are joined in one write up to this many bytes.
-const WRITE_BUFFER_BYTES: usize = 16 * 1024;
+/// Frames are joined in one write up to this many bytes. A session keeps up to twice as much once it had a burst.
+const WRITE_BUFFER_BYTES: usize = 4 * 1024;
 /// The write buffer holds one more frame than [`WRITE_BUFFER_BYTES`], the largest one included.
 const WRITE_BUFFER_BYTES_MAX: usize = 128 * 1024;
 
@@ -81,8 +81,8 @@ async fn handshake(hub: Arc<Hub>, request: Request) -> Response {
     if hub.is_draining() {
         return refuse(StatusCode::SERVICE_UNAVAILABLE, GOING, "draining");
     }
-    let received = parts.extensions.get::<Received>().cloned().unwrap_or_default();
-    accept(hub, upgrade, accepted, ticket, received)
+    let traffic = parts.extensions.get::<Traffic>().cloned().unwrap_or_default();
+    accept(hub, upgrade, accepted, ticket, traffic)
 }
 
 struct Accepted {
@@ -93,7 +93,7 @@ struct Accepted {
 
 /// A place for the session; V2 says in the handshake for which user.
 fn admit(hub: &Arc<Hub>, parts: &Parts, identity: Option<&Identity>) -> Result<Ticket, Full> {
-    let forwarded = parts.headers.get_all(FORWARDED_FOR).iter().map(|value| value.to_str().unwrap_or_default());
+    let forwarded = parts.headers.get_all(FORWARDED_FOR).iter().map(HeaderValue::as_bytes);
     let peer = parts.extensions.get::<Peer>().map(|Peer(peer)| peer.ip());
     let client = peer.and_then(|peer| peer::client(peer, forwarded, &hub.trusted_proxies));
     let mut ticket = hub.admission.admit(client)?;
@@ -105,11 +105,12 @@ fn admit(hub: &Arc<Hub>, parts: &Parts, identity: Option<&Identity>) -> Result<T
 
 /// Tabs that come back in step are let in one by one. Refusing them would bring them all back in step again.
 async fn hold(hub: &Hub) {
-    let wait = hub.admission.hold();
-    if !wait.is_zero() {
+    let turn = hub.admission.turn();
+    if !turn.wait.is_zero() {
         GATEWAY_HANDSHAKES_HELD.count(&[]);
-        tokio::time::sleep(wait).await;
+        tokio::time::sleep(turn.wait).await;
     }
+    turn.take();
 }
 
 fn full_up(full: Full) -> Response {
@@ -124,13 +125,7 @@ fn full_up(full: Full) -> Response {
     }
 }
 
-fn accept(
-    hub: Arc<Hub>,
-    upgrade: WebSocketUpgrade,
-    accepted: Accepted,
-    ticket: Ticket,
-    received: Received,
-) -> Response {
+fn accept(hub: Arc<Hub>, upgrade: WebSocketUpgrade, accepted: Accepted, ticket: Ticket, traffic: Traffic) -> Response {
     let Accepted { protocol, subprotocol, identity } = accepted;
     let mut upgrade = upgrade
         .read_buffer_size(READ_BUFFER_BYTES)
@@ -144,7 +139,7 @@ fn accept(
     // A task of its own: the one that upgraded is ten times as large, and would stay as long as the tab.
     upgrade.on_upgrade(move |socket| {
         let seat = hub.seat(protocol, ticket);
-        tokio::spawn(session::serve(Socket::new(socket, received), seat, protocol, identity));
+        tokio::spawn(session::serve(Socket::new(socket, traffic), seat, protocol, identity));
         std::future::ready(())
     })
 }

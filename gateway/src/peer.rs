@@ -11,7 +11,7 @@ use ipnet::IpNet;
 /// left and is not believed.
 pub(crate) fn client<'a>(
     peer: IpAddr,
-    forwarded: impl DoubleEndedIterator<Item = &'a str>,
+    forwarded: impl DoubleEndedIterator<Item = &'a [u8]>,
     trusted: &[IpNet],
 ) -> Option<IpAddr> {
     let is_trusted = |address: &IpAddr| trusted.iter().any(|net| net.contains(address));
@@ -19,8 +19,9 @@ pub(crate) fn client<'a>(
     if !is_trusted(&peer) {
         return Some(peer);
     }
-    for text in forwarded.rev().flat_map(|value| value.rsplit(',')).take(HOPS_MAX) {
-        let address = text.trim().parse::<IpAddr>().ok()?.to_canonical();
+    // Bytes, because a client may write any: what stands left of a comma must not spoil what stands right of it.
+    for hop in forwarded.rev().flat_map(|value| value.rsplit(|byte| *byte == b',')).take(HOPS_MAX) {
+        let address = std::str::from_utf8(hop).ok()?.trim().parse::<IpAddr>().ok()?.to_canonical();
         if !is_trusted(&address) {
             return Some(address);
         }
@@ -48,7 +49,8 @@ mod tests {
 
     fn found(peer: &str, forwarded: &[&str]) -> Option<String> {
         let trusted = ["127.0.0.0/8", "::1/128", "10.0.0.0/8"].map(|net| net.parse().unwrap());
-        client(peer.parse().unwrap(), forwarded.iter().copied(), &trusted).map(|address| address.to_string())
+        client(peer.parse().unwrap(), forwarded.iter().map(|value| value.as_bytes()), &trusted)
+            .map(|address| address.to_string())
     }
 
     #[test]
@@ -71,6 +73,14 @@ mod tests {
             assert_eq!(found("127.0.0.1", forwarded), None, "{forwarded:?}");
         }
         assert_eq!(found("127.0.0.1", &[&"10.0.0.1,".repeat(100_000)]), None);
+    }
+
+    #[test]
+    fn bytes_of_a_client_hide_nobody() {
+        let trusted = ["127.0.0.0/8".parse().unwrap()];
+        let forwarded = [&b"\xff, 192.0.2.7"[..]];
+        let found = client("127.0.0.1".parse().unwrap(), forwarded.iter().copied(), &trusted);
+        assert_eq!(found, Some("192.0.2.7".parse().unwrap()));
     }
 
     #[test]

@@ -161,13 +161,20 @@ impl Session {
             Heard::Message(Message::Close(_)) => return Err(End::Closed),
             Heard::Message(Message::Binary(_)) => self.dialect.on_binary(),
             Heard::Message(Message::Text(text)) => {
-                if self.liveness.on_page_spoke(self.seat.hub.now()) {
-                    self.confirm(self.liveness.written());
-                }
-                self.dialect.on_text(&text, self.seat.hub.key.as_ref())
+                let step = self.dialect.on_text(&text, self.seat.hub.key.as_ref());
+                self.on_page_spoke(&step);
+                step
             }
         };
         self.on_step(step).await
+    }
+
+    fn on_page_spoke(&mut self, step: &protocol::Step) {
+        // A V1 connection comes in without a key. Until it has shown one it must not stay by saying anything.
+        let known = self.place.is_some() || step.reply.is_some() || step.event.is_some();
+        if known && self.liveness.on_page_spoke(self.seat.hub.now()) {
+            self.confirm(self.liveness.written());
+        }
     }
 
     async fn on_step(&mut self, step: protocol::Step) -> Result<(), End> {

@@ -4,7 +4,7 @@ use std::io;
 use std::net::{SocketAddr, TcpListener as StdListener};
 
 use listenfd::ListenFd;
-use rustix::net::sockopt::{set_socket_recv_buffer_size, set_socket_send_buffer_size, socket_acceptconn};
+use socket2::SockRef;
 use tokio::net::{TcpListener, TcpSocket};
 use tracing::info;
 
@@ -17,6 +17,10 @@ const BACKLOG: u32 = 4096;
 /// What the kernel holds for a connection that does not take it, at most (Linux doubles it for its own needs): a slow
 /// connection costs no more memory, and a ping does not wait behind megabytes. Enough for 1 MB/s over 100 ms.
 const SEND_BUFFER_BYTES: usize = 128 * 1024;
+
+/// Of that, what may wait to be sent. The kernel says that it takes more as soon as less waits: else a third of the buffer
+/// must drain first, and a link of some kilobytes a second would seem to stand still.
+const UNSENT_BYTES: u32 = 32 * 1024;
 
 /// What the kernel holds of a connection that we do not read yet, at most (doubled as well). A tab that floods is read
 /// no faster than it may send; left alone, Linux would let megabytes pile up for each of them. Enough for 600 kB/s over
@@ -58,9 +62,10 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 
 /// Inherited by the connections that are accepted.
 fn bound_buffers(socket: &impl std::os::fd::AsFd) -> io::Result<()> {
-    set_socket_send_buffer_size(socket, SEND_BUFFER_BYTES)?;
-    set_socket_recv_buffer_size(socket, RECV_BUFFER_BYTES)?;
-    Ok(())
+    let socket = SockRef::from(socket);
+    socket.set_send_buffer_size(SEND_BUFFER_BYTES)?;
+    socket.set_recv_buffer_size(RECV_BUFFER_BYTES)?;
+    socket.set_tcp_notsent_lowat(UNSENT_BYTES)
 }
 
 fn cannot(address: SocketAddr, error: &io::Error) -> io::Error {
@@ -118,7 +123,7 @@ impl Listeners {
         if self.inherited.iter().any(|(other, _)| *other == address) {
             return Err(format!("two inherited sockets listen on {address}; pass one"));
         }
-        if !socket_acceptconn(&socket).is_ok_and(|listens| listens) {
+        if !SockRef::from(&socket).is_listener().is_ok_and(|listens| listens) {
             return Err(format!("the inherited socket on {address} does not listen; {WHAT_IS_TAKEN}"));
         }
         self.inherited.push((address, socket));
@@ -145,7 +150,6 @@ fn problem(message: String) -> Problem {
 
 #[cfg(test)]
 mod tests {
-    use rustix::net::sockopt::{socket_recv_buffer_size, socket_send_buffer_size};
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpStream;
 
@@ -176,8 +180,10 @@ mod tests {
             let listener = reserved.listen().unwrap();
             let _client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
             let (accepted, _) = listener.accept().await.unwrap();
-            assert_eq!(socket_send_buffer_size(&accepted).unwrap(), 2 * SEND_BUFFER_BYTES);
-            assert_eq!(socket_recv_buffer_size(&accepted).unwrap(), 2 * RECV_BUFFER_BYTES);
+            let accepted = SockRef::from(&accepted);
+            assert_eq!(accepted.send_buffer_size().unwrap(), 2 * SEND_BUFFER_BYTES);
+            assert_eq!(accepted.recv_buffer_size().unwrap(), 2 * RECV_BUFFER_BYTES);
+            assert_eq!(accepted.tcp_notsent_lowat().unwrap(), UNSENT_BYTES);
         }
     }
 

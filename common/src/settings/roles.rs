@@ -271,7 +271,7 @@ impl<'a> Values<'a> {
             sessions: self.required("max-sessions", value::count, 1),
             sessions_per_user: self.required("max-sessions-per-user", value::count, 1),
             sessions_per_address: self.required("max-sessions-per-address", value::count, 1),
-            handshakes_per_second: self.required("max-handshakes-per-second", value::count, 1),
+            handshakes_per_second: self.required("max-handshakes-per-second", value::handshakes, 1),
             trusted_proxies: self.required("trusted-proxies", value::networks, Vec::new()),
         }
     }

@@ -73,14 +73,15 @@ fn bounds_on_tabs_are_read_and_checked() {
     let tabs = args("").standalone().unwrap().settings.tabs;
     assert_eq!((tabs.sessions, tabs.sessions_per_user, tabs.sessions_per_address), (100_000, 100, 5_000));
     assert_eq!(tabs.trusted_proxies, ["127.0.0.0/8", "::1/128"].map(|net| net.parse().unwrap()));
-    let given = "--log amqp://h --max-sessions 7 --max-handshakes-per-second 9 --trusted-proxies 10.0.0.0/8,fd00::1";
+    let given = "--log amqp://h --max-sessions 7 --max-handshakes-per-second 900 --trusted-proxies 10.0.0.0/8,fd00::1";
     let tabs = args(given).gateway().unwrap().settings.tabs;
-    assert_eq!((tabs.sessions, tabs.handshakes_per_second), (7, 9));
+    assert_eq!((tabs.sessions, tabs.handshakes_per_second), (7, 900));
     assert_eq!(tabs.trusted_proxies, ["10.0.0.0/8", "fd00::1/128"].map(|net| net.parse().unwrap()));
     assert!(args("--trusted-proxies none").standalone().unwrap().settings.tabs.trusted_proxies.is_empty());
     let many = vec!["10.0.0.1"; NETWORKS_MAX + 1].join(",");
     refused(args(&format!("--trusted-proxies {many}")).standalone(), &["at most 64"]);
     refused(args("--max-sessions 0").standalone(), &["max-sessions", "from 1 to 1000000, not `0`"]);
+    refused(args("--max-handshakes-per-second 9").standalone(), &["from 500 to 1000000, not `9`"]);
     refused(args("--trusted-proxies 10.0.0.1/8").standalone(), &["trusted-proxies", "network 10.0.0.0/8"]);
     refused(args("--trusted-proxies proxy.example").standalone(), &["trusted-proxies", "not `proxy.example`"]);
 }

@@ -21,6 +21,8 @@ pub const DRAIN_MAX: Duration = Duration::from_secs(3600);
 
 /// Largest bound on numbers of tabs.
 pub const COUNT_MAX: u32 = 1_000_000;
+/// Fewest handshakes in a second that may be set: as many as there are places for them wait some 8 s then.
+pub const HANDSHAKES_MIN: u32 = 500;
 /// Most proxies that can be named.
 pub const NETWORKS_MAX: usize = 64;
 
@@ -131,6 +133,14 @@ pub(super) fn count(text: &str) -> Result<u32, String> {
     match text.parse() {
         Ok(count) if (1..=COUNT_MAX).contains(&count) => Ok(count),
         _ => Err(format!("must be a whole number from 1 to {COUNT_MAX}, not `{text}`")),
+    }
+}
+
+/// A pace that nobody waits for longer than ten seconds when every place for a handshake is taken.
+pub(super) fn handshakes(text: &str) -> Result<u32, String> {
+    match count(text) {
+        Ok(count) if count >= HANDSHAKES_MIN => Ok(count),
+        _ => Err(format!("must be a whole number from {HANDSHAKES_MIN} to {COUNT_MAX}, not `{text}`")),
     }
 }
 

@@ -9,7 +9,7 @@ use futures_util::StreamExt;
 use tracing::debug;
 use tungstenite::error::ProtocolError;
 
-use bellwire_common::http::Received;
+use bellwire_common::http::Traffic;
 
 use crate::protocol::{End, FRAME_BYTES_MAX};
 
@@ -20,7 +20,7 @@ const UNFINISHED_BYTES_MAX: u64 = 2 * FRAME_BYTES_MAX as u64;
 /// See the module.
 pub(crate) struct Socket {
     socket: WebSocket,
-    received: Received,
+    traffic: Traffic,
     /// What had been received when the last message was whole.
     whole: u64,
 }
@@ -35,19 +35,22 @@ pub(super) enum Heard {
 }
 
 impl Socket {
-    pub(crate) fn new(socket: WebSocket, received: Received) -> Self {
-        let whole = received.bytes();
-        Self { socket, received, whole }
+    pub(crate) fn new(socket: WebSocket, traffic: Traffic) -> Self {
+        traffic.take_over();
+        let whole = traffic.received();
+        Self { socket, traffic, whole }
     }
 
     /// What comes next. May be dropped and called again without losing anything.
     pub(super) async fn hear(&mut self) -> Heard {
         poll_fn(|cx| match self.socket.poll_next_unpin(cx) {
             Poll::Ready(message) => {
-                self.whole = self.received.bytes();
+                self.whole = self.traffic.received();
                 Poll::Ready(heard(message))
             }
-            Poll::Pending if self.received.bytes() > self.whole + UNFINISHED_BYTES_MAX => Poll::Ready(Heard::Oversize),
+            Poll::Pending if self.traffic.received() > self.whole + UNFINISHED_BYTES_MAX => {
+                Poll::Ready(Heard::Oversize)
+            }
             Poll::Pending => Poll::Pending,
         })
         .await

@@ -86,11 +86,11 @@ async fn a_tab_that_says_too_much_is_read_slowly_and_stays() {
     let tab = profile(Front::V2, "7", "b", &node).open().await.expect("open");
     let before = tab.seen().others.len();
     let begin = Instant::now();
-    for _ in 0..296 {
+    for _ in 0..2_248 {
         tab.send(r#"{"type":"KeepAlive","message":"KeepAlive"}"#).expect("sent");
     }
-    let seen = tab.wait("all answers", |seen| seen.others.len() >= before + 296).await.expect("answered");
-    // 256 at once, and the rest at twenty a second.
+    let seen = tab.wait("all answers", |seen| seen.others.len() >= before + 2_248).await.expect("answered");
+    // 2,048 at once, and the rest at a hundred a second.
     assert!(begin.elapsed() > Duration::from_millis(1_500), "{:?}", begin.elapsed());
     assert!(seen.ends.is_empty());
     settle(&log, "7", "mark", &[&tab]).await;
