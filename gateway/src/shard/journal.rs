@@ -38,7 +38,7 @@ impl Shard {
         };
         let (events, since) = {
             let journal = self.journal();
-            (journal.of_users(&users), journal.since())
+            (journal.of(&found), journal.since())
         };
         Scene { shard: self.id.0, log: &self.name, applied, time, sending, since, found, browsers, events }
     }

@@ -9,6 +9,7 @@ use crate::delivery::{BrowserLook, Moved, Reason, SessionLook};
 
 const HERE: NodeId = NodeId(0xa);
 const THERE: NodeId = NodeId(0xb);
+const NOW: UnixMillis = UnixMillis(900_000);
 
 fn user(text: &str) -> UserId {
     UserId::try_new(text).unwrap()
@@ -61,10 +62,13 @@ fn journal() -> Journal {
     Journal::new(1000, UnixMillis(500))
 }
 
+fn tell(journal: &mut Journal, happened: impl IntoIterator<Item = Happened>) {
+    journal.happened(NOW, happened.into_iter());
+}
+
 fn scene(journal: &Journal, wanted: &Wanted, browsers: Vec<BrowserLook>) -> Scene<'static> {
     let found = journal.find(wanted);
-    let users: Vec<UserId> = found.notifications.iter().map(|accepted| accepted.user.clone()).collect();
-    let events = journal.of_users(&users.iter().collect());
+    let events = journal.of(&found);
     let browsers = HashMap::from([(user("7"), browsers)]);
     let (applied, time, since) = (Position::from_u64(99), UnixMillis(5_000), journal.since());
     Scene { shard: 2, log: "log.2", applied, time, sending: true, since, found, browsers, events }
@@ -73,9 +77,9 @@ fn scene(journal: &Journal, wanted: &Wanted, browsers: Vec<BrowserLook>) -> Scen
 /// The only story of `n`, which stands at 10.
 fn story(events: impl IntoIterator<Item = Happened>, sent: Option<Sent>, browsers: Vec<BrowserLook>) -> Story {
     let mut journal = journal();
-    journal.happened([Happened::Accepted(accepted("7", "n", 10))].into_iter());
+    tell(&mut journal, [Happened::Accepted(accepted("7", "n", 10))]);
     sent.into_iter().for_each(|sent| journal.sent(0, sent));
-    journal.happened(events.into_iter());
+    tell(&mut journal, events);
     let mut stories: Vec<Story> = scene(&journal, &wanted(None, Some("n")), browsers).stories().collect();
     assert_eq!(stories.len(), 1);
     stories.remove(0)
@@ -85,7 +89,7 @@ fn story(events: impl IntoIterator<Item = Happened>, sent: Option<Sent>, browser
 fn the_ring_is_bounded_and_says_since_when_it_knows() {
     let mut journal = Journal::new(3, UnixMillis(500));
     for offset in 0..5 {
-        journal.happened([Happened::Accepted(accepted("7", &format!("n{offset}"), offset))].into_iter());
+        tell(&mut journal, [Happened::Accepted(accepted("7", &format!("n{offset}"), offset))]);
     }
     assert_eq!(journal.events.len(), 3);
     assert_eq!(journal.since(), UnixMillis(1_001), "what came with offset 1 is gone");
@@ -100,7 +104,7 @@ fn the_ring_is_bounded_and_says_since_when_it_knows() {
 fn what_is_wanted_is_found() {
     let mut journal = journal();
     let all = [("7", "a", 1), ("8", "a", 2), ("7", "b", 3)].map(|(user, id, offset)| accepted(user, id, offset));
-    journal.happened(all.iter().cloned().map(Happened::Accepted));
+    tell(&mut journal, all.iter().cloned().map(Happened::Accepted));
     let find = |user, id| journal.find(&wanted(user, id)).notifications;
     assert_eq!(find(Some("7"), None), [all[0].clone(), all[2].clone()]);
     assert_eq!(find(None, Some("a")), all[..2]);
@@ -112,16 +116,37 @@ fn what_is_wanted_is_found() {
 #[test]
 fn only_the_newest_are_listed() {
     let mut journal = journal();
-    journal.happened((0..LISTED_MAX as u64 + 7).map(|n| Happened::Accepted(accepted("7", &format!("n{n}"), n))));
+    tell(&mut journal, (0..LISTED_MAX as u64 + 7).map(|n| Happened::Accepted(accepted("7", &format!("n{n}"), n))));
     let found = journal.find(&wanted(Some("7"), None));
     assert_eq!((found.notifications.len(), found.left_out), (LISTED_MAX, 7));
     assert_eq!(found.notifications[0].id.as_str(), "n7");
 }
 
 #[test]
+fn only_what_touches_what_was_found_is_looked_at() {
+    let mut journal = Journal::new(8, UnixMillis(500));
+    tell(
+        &mut journal,
+        [("7", "other", 4), ("7", "n", 10), ("8", "n", 11)].map(|(u, i, o)| Happened::Accepted(accepted(u, i, o))),
+    );
+    let (again, other) = (Happened::Repeated(accepted("7", "n", 12)), Happened::Repeated(accepted("7", "other", 13)));
+    let proof = moved("x", HERE, 4..11);
+    tell(&mut journal, [again.clone(), other, proof.clone(), moved("x", HERE, 11..14)]);
+    let found = journal.find(&Wanted { user: Some(user("7")), ..wanted(None, Some("n")) });
+    assert_eq!(found.first, 1);
+    let end = dropped(10, Reason::Expired, false);
+    // These push out what came before the notification, and itself.
+    tell(&mut journal, [dropped(4, Reason::Expired, true), end.clone(), dropped(11, Reason::Expired, true)]);
+    assert_eq!(journal.gone, 2);
+    let expected = [again, proof, end].map(Event::Happened).to_vec();
+    assert_eq!(journal.of(&found), HashMap::from([(user("7"), expected)]));
+    assert_eq!(journal.of(&journal.find(&wanted(Some("9"), None))), HashMap::new());
+}
+
+#[test]
 fn another_log_voids_what_is_known() {
     let mut journal = journal();
-    journal.happened([Happened::Accepted(accepted("7", "n", 10))].into_iter());
+    tell(&mut journal, [Happened::Accepted(accepted("7", "n", 10))]);
     journal.on_replaced(1, UnixMillis(9_000));
     journal.sent(0, sent("x", 10, 11));
     assert_eq!((journal.events.len(), journal.since()), (0, UnixMillis(9_000)), "that was of the old log");
@@ -162,6 +187,24 @@ fn every_browser_has_its_way() {
     assert_eq!(state(vec![end(true), proof()], None, here()), (Dropped, Way::Confirmed), "its end came first");
 }
 
+/// The log is read back further than that, but not everything that was there then.
+#[test]
+fn what_was_accepted_before_the_journal_begins_is_not_known() {
+    let mut journal = journal();
+    let before = Accepted { accepted_at: UnixMillis(499), ..accepted("7", "before", 1) };
+    tell(&mut journal, [before, accepted("7", "n", 2)].map(Happened::Accepted));
+    let found = journal.find(&wanted(Some("7"), None)).notifications;
+    assert_eq!(found.into_iter().map(|accepted| accepted.offset).collect::<Vec<_>>(), [Offset(2)]);
+}
+
+#[test]
+fn one_wrong_clock_does_not_say_since_when_it_knows() {
+    let mut journal = Journal::new(1, UnixMillis(500));
+    let ahead = Accepted { accepted_at: UnixMillis(u64::MAX), ..accepted("7", "ahead", 1) };
+    tell(&mut journal, [ahead, accepted("7", "n", 2)].map(Happened::Accepted));
+    assert_eq!(journal.since(), NOW, "it left the ring now");
+}
+
 #[test]
 fn every_reason_is_named_as_in_the_metrics() {
     for (reason, name) in
@@ -175,10 +218,10 @@ fn every_reason_is_named_as_in_the_metrics() {
 #[test]
 fn the_answer_is_this_json() {
     let mut journal = journal();
-    journal.happened([Happened::Accepted(accepted("7", "n", 10))].into_iter());
+    tell(&mut journal, [Happened::Accepted(accepted("7", "n", 10))]);
     journal.sent(0, sent("x", 10, 11));
     let repeat = accepted("7", "n", 12);
-    journal.happened([Happened::Repeated(repeat), moved("x", HERE, 4..11)].into_iter());
+    tell(&mut journal, [Happened::Repeated(repeat), moved("x", HERE, 4..11)]);
     let wanted = wanted(Some("7"), None);
     let scene = scene(&journal, &wanted, vec![look("x", 11, &[(HERE, 12)]), look("y", 4, &[(THERE, 5), (HERE, 2)])]);
     let answer = Answer {
