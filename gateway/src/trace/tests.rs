@@ -2,7 +2,7 @@
 
 use bellwire_common::ids::{NodeId, SessionId};
 
-use super::answer::{Answer, Dropped, State, Story, WayState};
+use super::answer::{Answer, Dropped, SENT_MAX, State, Story, WayState};
 use super::story::Scene;
 use super::*;
 use crate::delivery::{BrowserLook, Moved, Reason, SessionLook};
@@ -30,8 +30,12 @@ fn accepted(user: &str, id: &str, offset: u64) -> Accepted {
 }
 
 fn moved(browser: &str, node: NodeId, span: std::ops::Range<u64>) -> Happened {
+    moved_by(SessionId { node, number: 3 }, browser, span)
+}
+
+fn moved_by(session: SessionId, browser: &str, span: std::ops::Range<u64>) -> Happened {
     let (from, upto) = (Position::from_u64(span.start), Position::from_u64(span.end));
-    let (browser, session) = (BrowserId::try_new(browser).unwrap(), SessionId { node, number: 3 });
+    let browser = BrowserId::try_new(browser).unwrap();
     let at = UnixMillis(2_000 + span.end);
     Happened::Moved(Moved { user: user("7"), browser, session, from, upto, before: false, at })
 }
@@ -71,7 +75,7 @@ fn scene(journal: &Journal, wanted: &Wanted, browsers: Vec<BrowserLook>) -> Scen
     let events = journal.of(&found);
     let browsers = HashMap::from([(user("7"), browsers)]);
     let (applied, time, since) = (Position::from_u64(99), UnixMillis(5_000), journal.since());
-    Scene { shard: 2, log: "log.2", applied, time, sending: true, since, found, browsers, events }
+    Scene { node: HERE, shard: 2, log: "log.2", applied, time, sending: true, since, found, browsers, events }
 }
 
 /// The only story of `n`, which stands at 10.
@@ -144,6 +148,18 @@ fn only_what_touches_what_was_found_is_looked_at() {
 }
 
 #[test]
+fn the_last_times_that_it_was_sent_are_listed() {
+    let mut journal = journal();
+    tell(&mut journal, [Happened::Accepted(accepted("7", "n", 10))]);
+    for session in 0..SENT_MAX as u64 + 3 {
+        journal.sent(0, Sent { session, ..sent("x", 10, 11) });
+    }
+    let story = scene(&journal, &wanted(None, Some("n")), vec![]).stories().next().unwrap();
+    let way = &story.browsers[0];
+    assert_eq!((way.sent.len(), way.sent_left_out, way.sent[0].session), (SENT_MAX, 3, 3));
+}
+
+#[test]
 fn another_log_voids_what_is_known() {
     let mut journal = journal();
     tell(&mut journal, [Happened::Accepted(accepted("7", "n", 10))]);
@@ -184,7 +200,61 @@ fn every_browser_has_its_way() {
     assert_eq!(state(vec![end(false)], None, away()), (Delivered, Way::Dropped), "another browser had it");
     assert_eq!(state(vec![], to_x(), None), (Waiting, Way::Forgotten));
     assert_eq!(state(vec![end(true)], to_x(), None), (Dropped, Way::Dropped));
-    assert_eq!(state(vec![end(true), proof()], None, here()), (Dropped, Way::Confirmed), "its end came first");
+    assert_eq!(state(vec![end(true), proof()], None, here()), (Dropped, Way::Late), "its end came first");
+}
+
+/// What becomes of `n`, which stands at 10, on its way to `y`, and how often it was sent there.
+fn way_to_y(events: impl IntoIterator<Item = Event>) -> (State, WayState, usize) {
+    let mut journal = journal();
+    tell(&mut journal, [Happened::Accepted(accepted("7", "n", 10))]);
+    for event in events {
+        match event {
+            Event::Happened(happened) => tell(&mut journal, [happened]),
+            Event::Sent(sent) => journal.sent(0, sent),
+        }
+    }
+    let story = scene(&journal, &wanted(None, Some("n")), vec![look("y", 4, &[])]).stories().next().unwrap();
+    let way = story.browsers.iter().find(|way| way.id == "y").unwrap();
+    (story.state, way.state, way.sent.len())
+}
+
+/// A span covers what is in it, and also what had ended and was never sent.
+#[test]
+fn a_proof_or_a_sending_after_the_end_says_nothing_of_it() {
+    let end = |reason, unseen| Event::Happened(dropped(10, reason, unseen));
+    let proof = |number| Event::Happened(moved_by(SessionId { node: HERE, number }, "y", 4..15));
+    let to_y = |from, upto| Event::Sent(sent("y", from, upto));
+    use {State::*, WayState as Way};
+
+    let x_had_it = Event::Happened(moved("x", HERE, 10..11));
+    let story = [x_had_it, end(Reason::Expired, false), proof(3)];
+    assert_eq!(way_to_y(story), (Delivered, Way::Late, 0), "y came back and got only what was behind it");
+    let story = [end(Reason::UserBound, true), proof(3)];
+    assert_eq!(way_to_y(story), (Dropped, Way::Late, 0), "it gave way while y was not there");
+    assert_eq!(
+        way_to_y([end(Reason::Expired, true), to_y(4, 15)]),
+        (Dropped, Way::Dropped, 0),
+        "the turn passed it over"
+    );
+    let story = [end(Reason::Expired, true), to_y(4, 15), proof(12)];
+    assert_eq!(way_to_y(story), (Dropped, Way::Late, 0));
+
+    let sent_before = [to_y(10, 11), end(Reason::Expired, true)];
+    assert_eq!(way_to_y(sent_before.clone()), (Dropped, Way::Dropped, 1));
+    let story = sent_before.clone().into_iter().chain([proof(12)]);
+    assert_eq!(way_to_y(story), (Dropped, Way::Confirmed, 1), "the tab that it was sent to proved it later");
+    let story = sent_before.into_iter().chain([proof(3)]);
+    assert_eq!(way_to_y(story), (Dropped, Way::Late, 1), "another tab's proof says nothing of what the first one got");
+}
+
+#[test]
+fn a_repeat_is_told_of_the_notification_that_it_repeats() {
+    let mut journal = journal();
+    tell(&mut journal, [10, 20].map(|offset| Happened::Accepted(accepted("7", "n", offset))));
+    tell(&mut journal, [12, 22].map(|offset| Happened::Repeated(accepted("7", "n", offset))));
+    let scene = scene(&journal, &wanted(None, Some("n")), vec![]);
+    let repeats = scene.stories().map(|story| story.repeats.iter().map(|again| again.offset).collect::<Vec<_>>());
+    assert_eq!(repeats.collect::<Vec<_>>(), [[12], [22]], "the id was used again after its expiry");
 }
 
 /// The log is read back further than that, but not everything that was there then.
