@@ -58,7 +58,10 @@ fn main() -> ExitCode {
         Call::Run(role, flags) => run(role, &Sources { flags: &flags, env: &env, read: &read }, &program),
         Call::Config(role, flags) => config(role, &Sources { flags: &flags, env: &env, read: &read }),
         Call::Markdown => print(&settings::markdown()),
-        Call::Trace(flags) => trace::run(&flags, &env).and_then(|text| print(&text)),
+        Call::Trace(flags) => trace::run(&flags, &env).and_then(|told| {
+            print(&told.text)?;
+            told.nothing.map_or(Ok(()), Err)
+        }),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

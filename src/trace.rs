@@ -9,7 +9,7 @@ use clap::{Arg, ArgAction, ArgGroup, ArgMatches, Command};
 use ureq::Agent;
 
 use bellwire_common::admin::TRACE_PATH;
-use bellwire_common::ids::{IdError, NotificationId, UserId};
+use bellwire_common::ids::{IdError, NotificationId, UnixMillis, UserId};
 use bellwire_gateway::trace::answer::Answer;
 
 mod print;
@@ -40,10 +40,11 @@ In Kubernetes, in any gateway's pod:
 
 It asks a gateway (or standalone) on this machine: others are not answered, because the
 answer names users. One gateway knows what all of them confirmed, but only of itself when it
-sent. It remembers what it has read since its start and the time to live and 5 minutes
-before, up to a bound. Times are UTC.
+sent. It remembers what was accepted since its start and in the time to live before, up to
+a bound. Times are UTC.
 
-Exit codes: 0 something is known, 1 nothing is known or no node answers, 64 wrong call.";
+Exit codes: 0 something is known, 1 nothing is known (--json prints the answer all the same)
+or no node answers, 64 wrong call.";
 
 /// The command, for the help and the parser.
 pub(crate) fn command(name: &'static str) -> Command {
@@ -78,24 +79,43 @@ struct Question {
     about: String,
 }
 
-/// Asks and prints. Says no more where nothing is known than that it is so, as an error.
-pub(crate) fn run(flags: &ArgMatches, env: &BTreeMap<String, String>) -> anyhow::Result<String> {
+/// What is to be printed, and what is wrong nevertheless.
+#[derive(Debug)]
+pub(crate) struct Told {
+    pub(crate) text: String,
+    pub(crate) nothing: Option<anyhow::Error>,
+}
+
+/// Asks. Says no more where nothing is known than that it is so, as an error.
+pub(crate) fn run(flags: &ArgMatches, env: &BTreeMap<String, String>) -> anyhow::Result<Told> {
     let question = question(flags, env)?;
     let mut empty = None;
     for query in &question.queries {
         let (body, answer) = ask(question.admin, query)?;
         if is_known(&answer) {
-            return Ok(if question.json { body + "\n" } else { print::text(&answer) });
+            let text = if question.json { body + "\n" } else { print::text(&answer) };
+            return Ok(Told { text, nothing: None });
         }
-        empty = Some(answer);
+        empty = Some((body, answer));
     }
-    let since = empty.map(|answer| format!(" since {}", bellwire_common::ids::UnixMillis(answer.since).utc()));
-    bail!(
-        "nothing is known of {}: the node at {} has seen no such notification{}, and no browser of such a user is open. Is \
-         the id right, and did ingest answer with 202 (or /message with 200)?",
-        question.about,
-        question.admin,
-        since.unwrap_or_default(),
+    let Some((body, answer)) = empty else { bail!("nothing was asked") };
+    let text = if question.json { body + "\n" } else { String::new() };
+    Ok(Told { text, nothing: Some(anyhow!(nothing(&question, &answer))) })
+}
+
+/// Why nothing may be known, the likeliest first.
+fn nothing(question: &Question, answer: &Answer) -> String {
+    let Question { about, admin, .. } = question;
+    let first = if answer.not_sending.is_empty() {
+        ""
+    } else {
+        "THE NODE DOES NOT FOLLOW THE LOG AT PRESENT: it is catching up, or does not reach RabbitMQ or its disk (see its \
+         log). Ask again when it does. Until then "
+    };
+    let since = UnixMillis(answer.since).utc();
+    format!(
+        "{first}nothing is known of {about}: the node at {admin} has seen no such notification since {since}, and no \
+         browser of such a user is open. Is the id right, and did ingest answer with 202 (or /message with 200)?"
     )
 }
 

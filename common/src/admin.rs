@@ -122,7 +122,7 @@ pub fn router(handle: PrometheusHandle, readiness: Readiness, extra: Extra) -> R
 /// Hands on what comes from this machine.
 async fn here_only(extra: Extra, request: Request) -> Response {
     let (parts, body) = request.into_parts();
-    if let Err(not_local) = local::check(&parts) {
+    if let Err(not_local) = local::check_own(&parts) {
         return problem(StatusCode::FORBIDDEN, &refusal(&not_local));
     }
     let Some(router) = extra.0.get() else {
@@ -136,7 +136,7 @@ async fn here_only(extra: Extra, request: Request) -> Response {
 
 fn refusal(why: &NotLocal) -> String {
     let why = match why {
-        NotLocal::Peer => "this comes from another machine".to_owned(),
+        NotLocal::Peer => "this comes from another machine, or from another address of this one".to_owned(),
         NotLocal::Header(name) => format!("this comes through a browser or a proxy (header {name})"),
     };
     format!(
@@ -272,6 +272,24 @@ mod tests {
             let (status, body) = ask(peer, name, value).await;
             assert_eq!(status, StatusCode::FORBIDDEN, "{peer} {name}");
             assert!(body.contains("bellwire trace") && body.contains("kubectl exec"), "{body}");
+        }
+        let ask_at = async |own: &str, peer: &str, host: &str| {
+            let mut request = Request::get("/trace?user=7").header(header::HOST, host).body(Body::empty()).unwrap();
+            request.extensions_mut().insert(http::Peer(peer.parse().unwrap()));
+            request.extensions_mut().insert(http::Own(own.parse().unwrap()));
+            router.clone().oneshot(request).await.unwrap().status()
+        };
+        for (own, peer, host, expected) in [
+            ("10.0.0.5:9083", "10.0.0.5:1", "10.0.0.5:9083", StatusCode::OK),
+            ("[fd00::5]:9083", "[fd00::5]:1", "[fd00::5]:9083", StatusCode::OK),
+            ("[::ffff:10.0.0.5]:9083", "[::ffff:10.0.0.5]:1", "10.0.0.5:9083", StatusCode::OK),
+            ("10.0.0.5:9083", "10.0.0.6:1", "10.0.0.5:9083", StatusCode::FORBIDDEN),
+            ("10.0.0.5:9083", "10.0.0.6:1", "localhost:9083", StatusCode::FORBIDDEN),
+            ("10.0.0.5:9083", "10.0.0.5:1", "bellwire.example.org:9083", StatusCode::FORBIDDEN),
+            ("10.0.0.5:9083", "10.0.0.5:1", "10.0.0.5:80", StatusCode::FORBIDDEN),
+            ("127.0.0.1:9083", "127.0.0.1:1", "bellwire.example.org", StatusCode::FORBIDDEN),
+        ] {
+            assert_eq!(ask_at(own, peer, host).await, expected, "{own} {peer} {host}");
         }
         let without_peer = Request::get("/trace").header(header::HOST, "localhost").body(Body::empty()).unwrap();
         assert_eq!(router.oneshot(without_peer).await.unwrap().status(), StatusCode::FORBIDDEN);

@@ -43,6 +43,10 @@ const FIRST_REQUEST_WITHIN: Duration = Duration::from_millis(500);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Peer(pub SocketAddr);
 
+/// The address of this machine that the connection came to; beside [`Peer`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Own(pub SocketAddr);
+
 /// What connections may cost, until they are upgraded.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
@@ -159,6 +163,7 @@ impl Server {
             debug!(%error, "connection ended before it was served");
             return;
         }
+        let own = stream.local_addr().ok().map(Own);
         let traffic = Traffic::default();
         let shared = traffic.clone();
         let asked = Arc::new(AtomicBool::new(false));
@@ -167,6 +172,7 @@ impl Server {
         let service = service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
             seen.store(true, Ordering::Relaxed);
             request.extensions_mut().insert(Peer(peer));
+            own.and_then(|own| request.extensions_mut().insert(own));
             request.extensions_mut().insert(shared.clone());
             // A `Router` is always ready.
             router.clone().call(request)
@@ -244,7 +250,10 @@ mod tests {
     }
 
     fn hello() -> Router {
-        Router::new().route("/", get(|Extension(Peer(peer)): Extension<Peer>| async move { peer.to_string() }))
+        let ends = |Extension(Peer(peer)): Extension<Peer>, Extension(Own(own)): Extension<Own>| async move {
+            format!("{own} {peer}")
+        };
+        Router::new().route("/", get(ends))
     }
 
     async fn read_to_end(mut stream: TcpStream) -> String {
@@ -262,10 +271,10 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_request_carries_its_peer() {
+    async fn a_request_carries_both_ends_of_its_connection() {
         let server = start(hello(), Limits::default());
         let mut stream = TcpStream::connect(server.address).await.unwrap();
-        let me = stream.local_addr().unwrap().to_string();
+        let me = format!("{} {}", server.address, stream.local_addr().unwrap());
         stream.write_all(b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await.unwrap();
         let answer = read_to_end(stream).await;
         assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with(&me), "{answer}");

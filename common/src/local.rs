@@ -7,7 +7,7 @@ use axum::http::header::{FORWARDED, HOST, ORIGIN, VIA};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName};
 
-use crate::http::Peer;
+use crate::http::{Own, Peer};
 
 /// Why a request does not count as coming from this machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,14 +21,28 @@ pub enum NotLocal {
 /// Lets a request of this machine pass. It must carry the extension [`Peer`]; one without counts as coming from another
 /// machine.
 pub fn check(parts: &Parts) -> Result<(), NotLocal> {
-    if !parts.extensions.get::<Peer>().is_some_and(|Peer(address)| is_loopback(*address)) {
+    check_unless(parts, None)
+}
+
+/// The same for a listener that is not on loopback. What comes from the very address that it came to (extension [`Own`])
+/// is of this machine too, and may name it as its host.
+pub fn check_own(parts: &Parts) -> Result<(), NotLocal> {
+    let (peer, own) = (parts.extensions.get::<Peer>(), parts.extensions.get::<Own>());
+    let is_same = |own: &SocketAddr| peer.is_some_and(|Peer(peer)| peer.ip().to_canonical() == own.ip().to_canonical());
+    check_unless(parts, own.map(|Own(own)| *own).filter(is_same))
+}
+
+fn check_unless(parts: &Parts, own: Option<SocketAddr>) -> Result<(), NotLocal> {
+    let is_here = |peer: &Peer| own.is_some() || is_loopback(peer.0);
+    if !parts.extensions.get::<Peer>().is_some_and(is_here) {
         return Err(NotLocal::Peer);
     }
     if let Some(name) = parts.headers.keys().find(|name| is_of_browser_or_proxy(name)) {
         return Err(NotLocal::Header(name.as_str().to_owned()));
     }
     let target = parts.uri.authority().map(|authority| authority.as_str());
-    if !names_loopback(&parts.headers) || !target.is_none_or(is_loopback_host) {
+    let is_ours = |host: &str| is_loopback_host(host) || own.is_some_and(|own| is_literal(host, own));
+    if !only_host(&parts.headers).is_some_and(is_ours) || !target.is_none_or(is_ours) {
         return Err(NotLocal::Header(HOST.as_str().to_owned()));
     }
     Ok(())
@@ -42,12 +56,18 @@ fn is_of_browser_or_proxy(name: &HeaderName) -> bool {
         || text == "x-real-ip"
 }
 
-fn names_loopback(headers: &HeaderMap) -> bool {
+fn only_host(headers: &HeaderMap) -> Option<&str> {
     let mut hosts = headers.get_all(HOST).iter();
     match (hosts.next(), hosts.next()) {
-        (Some(host), None) => host.to_str().is_ok_and(is_loopback_host),
-        _ => false,
+        (Some(host), None) => host.to_str().ok(),
+        _ => None,
     }
+}
+
+/// This address and port, and no name for it.
+fn is_literal(host: &str, own: SocketAddr) -> bool {
+    host.parse()
+        .is_ok_and(|host: SocketAddr| host.ip().to_canonical() == own.ip().to_canonical() && host.port() == own.port())
 }
 
 fn is_loopback(address: SocketAddr) -> bool {

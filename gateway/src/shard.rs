@@ -14,7 +14,7 @@ use bellwire_common::log::{AppendError, Safety, SharedLog};
 use bellwire_common::record::{Record, Report};
 
 use crate::delivery::reporter::Mine;
-use crate::delivery::{Limits, Next, Position, READ_BACK_EXTRA_MS, Reached, Replica, Timing, Touched};
+use crate::delivery::{Limits, Next, Position, Reached, Replica, Timing, Touched};
 use crate::frames::Frames;
 use crate::meters::Meters;
 use crate::tab::Tab;
@@ -57,7 +57,8 @@ impl Shard {
     pub(crate) fn new(id: ids::Shard, node: NodeId, log: SharedLog, limits: Limits, meters: Arc<Meters>) -> Arc<Self> {
         let timing = Timing::default();
         let first_round = fastrand::u64(timing.round_every / 2..timing.round_every);
-        let since = UnixMillis::now().minus(limits.resume_ms + READ_BACK_EXTRA_MS);
+        // What is read back beyond that is known in parts only.
+        let since = UnixMillis::now().minus(limits.resume_ms);
         let journal = Mutex::new(Journal::new(trace::events_max(log.shards()), since));
         let replica = Replica::new(node, limits, timing, 0, first_round);
         let state = Mutex::new(State { replica, tabs: HashMap::new() });
@@ -155,7 +156,7 @@ impl Shard {
             }
             self.meters.lag(records.len() as f64 - waiting as f64);
             status |= touched.status;
-            self.journal().happened(touched.happened.drain(..));
+            self.journal().happened(UnixMillis::now(), touched.happened.drain(..));
             self.meters.count_outcomes(state.replica.take_outcomes());
             state.wake(touched);
         }

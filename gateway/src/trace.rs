@@ -5,9 +5,9 @@
 //! ([`Sent`]). Questions are rare, so they look through all of it; what is kept costs little.
 //!
 //! The order of the ring is used: whatever happened to a notification came after its [`Happened::Accepted`], so that as
-//! long as this is there, all of it is.
+//! long as this is there, all of it is; and a span that stands behind its [`Happened::Dropped`] says nothing of it.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 
 use bellwire_common::ids::{BrowserId, NotificationId, Offset, UnixMillis, UserId};
 
@@ -20,8 +20,8 @@ pub(crate) mod story;
 
 use self::answer::LISTED_MAX;
 
-/// What a node keeps, in events of all shards: four for each notification (accepted, sent, and confirmed by one browser or
-/// two) through the default time to live of 600 s at 100 a second, as its other bounds have it. An event takes some 80
+/// What a node keeps, in events of all shards: four for each notification (accepted, sent, confirmed by one browser, and
+/// ended) through the default time to live of 600 s at 100 a second, as its other bounds have it. An event takes some 80
 /// bytes and a notification's two ids 60 to 160: 25 MB when full.
 const EVENTS_MAX: usize = 262_144;
 
@@ -34,7 +34,11 @@ pub(crate) fn events_max(shards: u16) -> usize {
 #[derive(Debug)]
 pub(crate) struct Journal {
     events: VecDeque<Event>,
+    /// How many were there before them.
+    gone: u64,
     max: usize,
+    /// What was accepted before is not taken in: what happened to it may have been before what is read.
+    begins: UnixMillis,
     /// What happened before is not known any more.
     since: UnixMillis,
     /// What the positions of the events belong to.
@@ -72,28 +76,36 @@ pub(crate) struct Wanted {
 pub(crate) struct Found {
     pub(crate) notifications: Vec<Accepted>,
     pub(crate) left_out: usize,
+    /// Where the first of them is in the journal.
+    first: u64,
 }
 
 impl Journal {
-    /// An empty one of a node that reads the log from `since` on.
+    /// An empty one of a node that knows everything of what was accepted since then.
     pub(crate) fn new(max: usize, since: UnixMillis) -> Self {
-        Self { events: VecDeque::new(), max, since, generation: 0 }
+        Self { events: VecDeque::new(), gone: 0, max, begins: since, since, generation: 0 }
     }
 
-    /// What the fold tells.
-    pub(crate) fn happened(&mut self, happened: impl Iterator<Item = Happened>) {
-        happened.for_each(|happened| self.push(Event::Happened(happened)));
+    /// What the fold tells now.
+    pub(crate) fn happened(&mut self, now: UnixMillis, happened: impl Iterator<Item = Happened>) {
+        let begins = self.begins;
+        let is_known = |happened: &Happened| match happened {
+            Happened::Accepted(accepted) => accepted.accepted_at >= begins,
+            _ => true,
+        };
+        happened.filter(is_known).for_each(|happened| self.push(now, Event::Happened(happened)));
     }
 
     /// What a session wrote, in positions of `generation`.
     pub(crate) fn sent(&mut self, generation: u32, sent: Sent) {
         if generation == self.generation {
-            self.push(Event::Sent(sent));
+            self.push(sent.at, Event::Sent(sent));
         }
     }
 
     /// Another log stands where the old one was: what is known says nothing of it.
     pub(crate) fn on_replaced(&mut self, generation: u32, now: UnixMillis) {
+        self.gone += self.events.len() as u64;
         self.events = VecDeque::new();
         self.since = now;
         self.generation = generation;
@@ -107,13 +119,14 @@ impl Journal {
     /// The notifications that are wanted.
     pub(crate) fn find(&self, wanted: &Wanted) -> Found {
         let mut found = Found::default();
-        for event in self.events.iter().rev() {
+        for (index, event) in self.events.iter().enumerate().rev() {
             let Event::Happened(Happened::Accepted(accepted)) = event else { continue };
             if !wanted.has(accepted) {
                 continue;
             }
             if found.notifications.len() < LISTED_MAX {
                 found.notifications.push(accepted.clone());
+                found.first = self.gone + index as u64;
             } else {
                 found.left_out += 1;
             }
@@ -122,22 +135,31 @@ impl Journal {
         found
     }
 
-    /// All that happened to the notifications of these users, beside their acceptance.
-    pub(crate) fn of_users(&self, users: &HashSet<&UserId>) -> HashMap<UserId, Vec<Event>> {
-        let mut found: HashMap<UserId, Vec<Event>> = HashMap::new();
-        for event in &self.events {
-            if !matches!(event, Event::Happened(Happened::Accepted(_))) && users.contains(event.user()) {
-                found.entry(event.user().clone()).or_default().push(event.clone());
+    /// All that happened to what was found, beside its acceptance, by user.
+    pub(crate) fn of(&self, found: &Found) -> HashMap<UserId, Vec<Event>> {
+        let mut asked: HashMap<&UserId, Vec<&Accepted>> = HashMap::new();
+        for accepted in &found.notifications {
+            asked.entry(&accepted.user).or_default().push(accepted);
+        }
+        let mut events: HashMap<UserId, Vec<Event>> = HashMap::new();
+        // What is gone meanwhile is gone from the front.
+        let first = usize::try_from(found.first.saturating_sub(self.gone)).unwrap_or(usize::MAX);
+        for event in self.events.iter().skip(first) {
+            let asked = asked.get(event.user()).map(Vec::as_slice).unwrap_or_default();
+            if asked.iter().any(|accepted| event.touches(accepted)) {
+                events.entry(event.user().clone()).or_default().push(event.clone());
             }
         }
-        found
+        events
     }
 
-    fn push(&mut self, event: Event) {
+    fn push(&mut self, now: UnixMillis, event: Event) {
         if self.events.len() >= self.max
             && let Some(oldest) = self.events.pop_front()
         {
-            self.since = self.since.max(oldest.at());
+            self.gone += 1;
+            // A clock that is ahead must not make what is there unknown.
+            self.since = self.since.max(oldest.at().min(now));
         }
         self.events.push_back(event);
     }
@@ -150,6 +172,17 @@ impl Event {
             Self::Happened(Happened::Dropped { user, .. }) => user,
             Self::Happened(Happened::Moved(moved)) => &moved.user,
             Self::Sent(sent) => &sent.user,
+        }
+    }
+
+    /// It happened, or may have happened, to this notification of its user.
+    fn touches(&self, accepted: &Accepted) -> bool {
+        match self {
+            Self::Happened(Happened::Accepted(_)) => false,
+            Self::Happened(Happened::Repeated(again)) => again.id == accepted.id,
+            Self::Happened(Happened::Dropped { offset, .. }) => *offset == accepted.offset,
+            Self::Happened(Happened::Moved(moved)) => moved.covers(accepted.offset),
+            Self::Sent(sent) => sent.covers(accepted.offset),
         }
     }
 

@@ -28,8 +28,12 @@ impl Page<'_> {
         self.out.push('\n');
     }
 
-    /// A line of a timeline.
+    /// A line of a timeline; 0 is before there was time.
     fn event(&mut self, at: u64, text: &str) {
+        if at == 0 {
+            self.line(&format!("{:44}{text}", ""));
+            return;
+        }
         let (time, age) = (UnixMillis(at).utc(), self.age(at));
         let _ = writeln!(self.out, "    {time}  {age:<12}  {text}");
     }
@@ -121,8 +125,11 @@ impl Page<'_> {
         }
         self.more(story.repeats_left_out, "repeats");
         if let Some(dropped) = &story.dropped {
-            let whose = if story.state == State::Dropped { "nobody had confirmed it" } else { "some browser had it" };
-            self.event(dropped.at, &format!("dropped, {} ({whose})", why(&dropped.reason)));
+            let (how, whose) = match story.state {
+                State::Dropped => ("dropped", "nobody had confirmed it"),
+                _ => ("ended", "some browser had it"),
+            };
+            self.event(dropped.at, &format!("{how}, {} ({whose})", why(&dropped.reason)));
         }
         if story.browsers.is_empty() {
             let then =
@@ -135,6 +142,9 @@ impl Page<'_> {
 
     fn way(&mut self, way: &Way) {
         self.line(&format!("  browser {}: {}", way.id, headline(way)));
+        if way.sent_left_out > 0 {
+            self.line(&format!("{:44}sent by this node {} times before", "", way.sent_left_out));
+        }
         for sent in &way.sent {
             self.event(sent.at, &format!("sent by this node (session {}, {})", sent.session, sent.protocol));
         }
@@ -193,8 +203,12 @@ fn headline(way: &Way) -> &'static str {
         WayState::Waiting => "sent, and not confirmed yet",
         WayState::Away => "not there; gets it when it opens a tab in time",
         WayState::NotThere => "was not there; it opened later, when another browser had it already",
-        WayState::Dropped if way.sent.is_empty() => "not confirmed in time; this node did not send it",
+        WayState::Dropped if way.sent.is_empty() => "not confirmed in time; this node is not known to have sent it",
         WayState::Dropped => "sent, but never confirmed",
+        WayState::Late if way.sent.is_empty() => {
+            "ended before this browser's proof; only the node that sent it knows whether it was sent"
+        }
+        WayState::Late => "sent, but ended before this browser's proof; whether it came is not known",
         WayState::Forgotten => "away for so long that nothing waits for it",
     }
 }

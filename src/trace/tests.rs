@@ -53,6 +53,19 @@ fn the_nearest_address_wins_and_everywhere_is_loopback() {
 }
 
 #[test]
+fn that_the_node_does_not_follow_the_log_comes_first() {
+    let question = asked("trace 7", &[]).unwrap();
+    let said = |not_sending| {
+        let (node, notifications) = ("a".to_owned(), vec![]);
+        nothing(&question, &Answer { node, at: 5, since: 0, not_sending, user: None, notifications, left_out: 0 })
+    };
+    assert!(said(vec![]).starts_with("nothing is known of \"7\", be it a user or an id: the node at 127.0.0.1:9083"));
+    let behind = said(vec![2]);
+    assert!(behind.starts_with("THE NODE DOES NOT FOLLOW THE LOG AT PRESENT"), "{behind}");
+    assert!(behind.contains("nothing is known of") && behind.contains("since 1970-01-01T00:00:00.000Z"), "{behind}");
+}
+
+#[test]
 fn problems_are_told_in_their_words() {
     assert_eq!(detail(r#"{"status":403,"detail":"run it there"}"#), "run it there");
     assert_eq!(detail("<html>"), "<html>");

@@ -50,8 +50,9 @@ async fn a_shown_notification_is_sent_and_confirmed() {
         "sent by this node (session 1, v2)",
         "confirmed by session 1 on this node",
     ];
-    let text = trace(&node, &["shown"], has_all(&words)).await;
-    assert!(!text.contains("secret title") && !text.contains("NOTHING AT PRESENT"), "{text}");
+    let is_well = |text: &str| has_all(&words)(text) && !text.contains("NOTHING AT PRESENT");
+    let text = trace(&node, &["shown"], is_well).await;
+    assert!(!text.contains("secret title"), "{text}");
     let text = trace(&node, &["7"], has_all(&words)).await;
     assert!(text.contains("browser the-browser: has all up to") && text.contains("shows what comes"), "{text}");
     let output = run(node.admin, &["--json", "--user", "7", "--id", "shown"]).await;
@@ -59,6 +60,28 @@ async fn a_shown_notification_is_sent_and_confirmed() {
     assert_eq!(answer["notifications"][0]["state"], "delivered");
     assert_eq!(answer["notifications"][0]["browsers"][0]["confirmed"]["session"], 1);
     assert_eq!(answer["user"]["browsers"][0]["tabs"][0]["owner"], true);
+}
+
+/// The trace once said that such a browser had confirmed it.
+#[tokio::test]
+async fn what_ended_while_a_browser_was_away_is_not_confirmed_by_it() {
+    let node = standalone("memory:").await;
+    let here = open(Front::V2, "7", "here", node.listen).await;
+    let away = open(Front::V2, "7", "away", node.listen).await;
+    trace(&node, &["7"], has_all(&["browser here:", "browser away:"])).await;
+    away.close().await.unwrap();
+    trace(&node, &["7"], has_all(&["no tab since"])).await;
+    send_all(node.listen, &notification("short", "7", 5)).await;
+    here.wait_shown(1).await.unwrap();
+    trace(&node, &["short"], has_all(&["DELIVERED to 1 of 2 browsers", "ended, expired", "(some browser had it)"]))
+        .await;
+    let back = open(Front::V2, "7", "away", node.listen).await;
+    send_all(node.listen, &notification("next", "7", 600)).await;
+    back.wait_shown(1).await.unwrap();
+    trace(&node, &["next"], has_all(&["DELIVERED to 2 of 2 browsers"])).await;
+    let words =
+        ["DELIVERED to 1 of 2 browsers", "browser here: confirmed", "browser away: ended before this browser's proof"];
+    trace(&node, &["short"], has_all(&words)).await;
 }
 
 #[tokio::test]
@@ -108,6 +131,9 @@ async fn what_is_not_known_or_not_there_says_what_to_do() {
     let output = run(node.admin, &["nobody"]).await;
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(output.status.code() == Some(1) && said.contains("did ingest answer with 202"), "{said}");
+    let output = run(node.admin, &["--json", "--user", "nobody"]).await;
+    let answer: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(output.status.code() == Some(1) && answer["notifications"] == json!([]), "{answer}");
     let dead = ports::free();
     let output = run(dead, &["7"]).await;
     let said = String::from_utf8(output.stderr).unwrap();

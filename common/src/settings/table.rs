@@ -127,7 +127,7 @@ pub static TABLE: &[Setting] = &[
         shown: Shown::Plain,
         help: "Where /metrics, /healthz and /readyz are answered, and bellwire trace on this machine",
         limits: "An IP address and a port, not that of another listener.",
-        cost: "Whoever reaches it reads the metrics: counts, no users, no hosts, no texts. Whoever is on this machine reads who got which notification when (/trace: ids, no texts); others are refused there.",
+        cost: "Whoever reaches it reads the metrics: counts, no users, no hosts, no texts. Whoever is on this machine reads who got which notification when (/trace: ids, no texts); others are refused there, but not those for whom a proxy on this machine passes on /trace: let it pass on /metrics, /healthz and /readyz only.",
         change: "When Prometheus or the probes are on other machines.",
     },
     Setting {

@@ -293,9 +293,7 @@ impl<X> Machine<X> {
                 self.window.bytes -= held.payload.len();
                 let unseen = !user.seen.covers(offset);
                 self.outcomes.expired += u64::from(unseen);
-                if unseen {
-                    self.tell_dropped(user_id.clone(), offset, Reason::Expired, true, touched);
-                }
+                self.tell_dropped(user_id.clone(), offset, Reason::Expired, unseen, touched);
             }
             self.forget_if_empty(&user_id);
         }

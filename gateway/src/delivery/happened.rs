@@ -20,7 +20,7 @@ pub enum Happened {
         offset: Offset,
         /// Why.
         reason: Reason,
-        /// No browser of the user had confirmed it. Expiry is told of such only.
+        /// No browser of the user had confirmed it.
         unseen: bool,
         /// Log time.
         at: UnixMillis,

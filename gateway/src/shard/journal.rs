@@ -38,9 +38,10 @@ impl Shard {
         };
         let (events, since) = {
             let journal = self.journal();
-            (journal.of_users(&users), journal.since())
+            (journal.of(&found), journal.since())
         };
-        Scene { shard: self.id.0, log: &self.name, applied, time, sending, since, found, browsers, events }
+        let (node, shard, log) = (self.node, self.id.0, self.name.as_str());
+        Scene { node, shard, log, applied, time, sending, since, found, browsers, events }
     }
 
     /// Its lock is taken after the state's, or without it.

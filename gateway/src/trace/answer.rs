@@ -6,6 +6,9 @@ use serde::{Deserialize, Serialize};
 /// and an answer of some megabytes at the worst. What is left out is counted.
 pub const LISTED_MAX: usize = 100;
 
+/// How often it is listed that one notification was sent to one browser; more than that tells the same.
+pub const SENT_MAX: usize = 8;
+
 /// The answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Answer {
@@ -15,7 +18,8 @@ pub struct Answer {
     pub at: u64,
     /// What happened before this time is not known to it any more.
     pub since: u64,
-    /// Shards of the answer of which this node sends nothing at present: it cannot read the log, or not write to it.
+    /// Shards of which this node sends nothing at present: it cannot read the log, or not write to it. Those of the
+    /// notifications that are listed; without any, those that could have one.
     pub not_sending: Vec<u16>,
     /// The user that was asked for.
     pub user: Option<User>,
@@ -91,7 +95,7 @@ pub struct Story {
     pub expires_at: u64,
     /// What became of it.
     pub state: State,
-    /// Why and when it was dropped.
+    /// Why and when it ended, confirmed or not.
     pub dropped: Option<Dropped>,
     /// Where it was appended again with the same id, and dropped as a repeat.
     pub repeats: Vec<Repeat>,
@@ -115,7 +119,7 @@ pub enum State {
     Dropped,
 }
 
-/// The end of a notification other than by being shown.
+/// The end of a notification: after it nobody is sent it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Dropped {
     /// `expired`, `user_bound` or `shard_bound`, as in the metrics.
@@ -140,8 +144,10 @@ pub struct Way {
     pub id: String,
     /// How far it came.
     pub state: WayState,
-    /// When this node sent it.
+    /// When this node sent it; the last times.
     pub sent: Vec<Sent>,
+    /// How often it did before that.
+    pub sent_left_out: usize,
     /// Who confirmed it.
     pub confirmed: Option<Confirmed>,
     /// The tab that is to show it, while it waits for one.
@@ -164,6 +170,9 @@ pub enum WayState {
     NotThere,
     /// It was dropped before the browser confirmed it.
     Dropped,
+    /// It ended before a proof of the browser that would cover it, and this node had not sent it to the tab that proved:
+    /// the browser has it or not.
+    Late,
     /// The browser was away for so long that nothing is kept for it.
     Forgotten,
 }

@@ -8,18 +8,29 @@ use axum::extract::{RawQuery, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use tokio::sync::Semaphore;
 use tracing::error;
 
 use bellwire_common::admin::{TRACE_PATH, problem};
 use bellwire_common::ids::{IdError, NotificationId, UnixMillis, UserId};
 
 use super::Wanted;
-use super::answer::{Answer, LISTED_MAX};
+use super::answer::{Answer, LISTED_MAX, Story};
 use crate::hub::Hub;
 use crate::protocol::decoded;
 
 /// Two ids with every byte escaped, and their names.
 const QUERY_BYTES_MAX: usize = 512;
+
+/// Questions answered at a time: each takes the journals' locks again and again, for which the folds wait.
+const QUESTIONS_MAX: usize = 1;
+
+/// Who answers.
+#[derive(Clone)]
+struct Desk {
+    hub: Arc<Hub>,
+    turns: Arc<Semaphore>,
+}
 
 /// Why a query asks for nothing.
 #[derive(Debug, PartialEq, Eq)]
@@ -34,16 +45,26 @@ enum Wrong {
 
 /// The route, for the admin server.
 pub(crate) fn router(hub: Arc<Hub>) -> Router {
-    Router::new().route(TRACE_PATH, get(trace)).with_state(hub)
+    let desk = Desk { hub, turns: Arc::new(Semaphore::new(QUESTIONS_MAX)) };
+    Router::new().route(TRACE_PATH, get(trace)).with_state(desk)
 }
 
-async fn trace(State(hub): State<Arc<Hub>>, RawQuery(query): RawQuery) -> Response {
+async fn trace(State(desk): State<Desk>, RawQuery(query): RawQuery) -> Response {
     let wanted = match wanted(query.as_deref().unwrap_or_default()) {
         Ok(wanted) => wanted,
         Err(wrong) => return problem(StatusCode::BAD_REQUEST, &wrong.to_string()),
     };
+    let turn = match desk.turns.acquire_owned().await {
+        Ok(turn) => turn,
+        Err(error) => return failed(&error),
+    };
     // Looking through the journals takes longer than a worker of the runtime should stand still.
-    let answer = tokio::task::spawn_blocking(move || serde_json::to_vec(&answer(&hub, &wanted)));
+    let answer = tokio::task::spawn_blocking(move || {
+        let json = serde_json::to_vec(&answer(&desk.hub, &wanted));
+        // Not before, also if nobody waits for the answer any more.
+        drop(turn);
+        json
+    });
     match answer.await {
         Ok(Ok(json)) => {
             ([(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")], json).into_response()
@@ -75,11 +96,17 @@ fn answer(hub: &Hub, wanted: &Wanted) -> Answer {
         at: now.0,
         // Other machines' clocks may be ahead.
         since: since.min(now).0,
-        not_sending: scenes.iter().filter(|scene| !scene.sending).map(|scene| scene.shard).collect(),
+        not_sending: concerned(scenes.iter().filter(|scene| !scene.sending).map(|scene| scene.shard), &notifications),
         user: wanted.user.as_ref().and_then(|user| scenes.first().map(|scene| scene.user(user))),
         notifications,
         left_out: over + scenes.iter().map(|scene| scene.found.left_out).sum::<usize>(),
     }
+}
+
+/// Of these shards those that the notifications are on; without any, one might be on each.
+fn concerned(shards: impl Iterator<Item = u16>, notifications: &[Story]) -> Vec<u16> {
+    let has_one = |shard: &u16| notifications.iter().any(|story| story.shard == *shard);
+    shards.filter(|shard| notifications.is_empty() || has_one(shard)).collect()
 }
 
 fn wanted(query: &str) -> Result<Wanted, Wrong> {
@@ -125,6 +152,14 @@ impl fmt::Display for Wrong {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_the_shards_that_matter_are_said_to_send_nothing() {
+        let answer: Answer = serde_json::from_str(include_str!("tests/answer.json")).unwrap();
+        assert_eq!(concerned([1, 2, 3].into_iter(), &answer.notifications), [2]);
+        assert!(concerned([1, 3].into_iter(), &answer.notifications).is_empty());
+        assert_eq!(concerned([1, 3].into_iter(), &[]), [1, 3]);
+    }
 
     #[test]
     fn queries_are_read_or_refused() {

@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use bellwire_common::ids::{BrowserId, Offset, SessionId, UnixMillis, UserId};
+use bellwire_common::ids::{BrowserId, NodeId, Offset, SessionId, UnixMillis, UserId};
 
 use super::answer::{
-    Browser, Confirmed, Dropped, LISTED_MAX, Repeat, Sent as SentView, State, Story, Tab, User, Way, WayState,
+    Browser, Confirmed, Dropped, LISTED_MAX, Repeat, SENT_MAX, Sent as SentView, State, Story, Tab, User, Way, WayState,
 };
 use super::{Event, Found, Sent};
 use crate::delivery::{Accepted, BrowserLook, Happened, Moved, Position, SessionLook};
@@ -13,6 +13,8 @@ use crate::delivery::{Accepted, BrowserLook, Happened, Moved, Position, SessionL
 /// What one shard knows of a question.
 #[derive(Debug)]
 pub(crate) struct Scene<'a> {
+    /// The one that is asked.
+    pub(crate) node: NodeId,
     pub(crate) shard: u16,
     pub(crate) log: &'a str,
     pub(crate) applied: Position,
@@ -32,8 +34,12 @@ pub(crate) struct Scene<'a> {
 #[derive(Default)]
 struct Between<'a> {
     known: Option<&'a BrowserLook>,
+    /// Before its end.
     sent: Vec<&'a Sent>,
+    /// The proof that the browser has it.
     moved: Option<&'a Moved>,
+    /// A proof came after its end that does not say whether the browser has it.
+    late: bool,
 }
 
 impl Scene<'_> {
@@ -58,7 +64,7 @@ impl Scene<'_> {
     fn story(&self, accepted: &Accepted) -> Story {
         let events = self.events.get(&accepted.user).map(Vec::as_slice).unwrap_or_default();
         let end = events.iter().find_map(|event| dropped(event, accepted.offset));
-        let repeats: Vec<Repeat> = events.iter().filter_map(|event| repeat(event, accepted)).collect();
+        let repeats = self.repeats(accepted, events);
         let over = end.is_some() || accepted.expires_at <= self.time;
         let between = self.between(accepted, events);
         let is_confirmed = between.values().any(|between| between.moved.is_some());
@@ -91,30 +97,59 @@ impl Scene<'_> {
         for known in self.browsers.get(&accepted.user).into_iter().flatten() {
             between.entry(&known.id).or_default().known = Some(known);
         }
+        let mut ended = false;
         for event in events {
             match event {
                 Event::Happened(Happened::Moved(moved)) if moved.covers(accepted.offset) => {
-                    between.entry(&moved.browser).or_default().moved.get_or_insert(moved);
+                    let between = between.entry(&moved.browser).or_default();
+                    if ended && !between.was_sent_to(self.node, moved.session) {
+                        between.late = true;
+                    } else {
+                        between.moved.get_or_insert(moved);
+                    }
                 }
-                Event::Sent(sent) if sent.covers(accepted.offset) => {
+                // One that stands behind the end passed over the notification; only its span covers it.
+                Event::Sent(sent) if !ended && sent.covers(accepted.offset) => {
                     between.entry(&sent.browser).or_default().sent.push(sent);
                 }
-                _ => {}
+                _ => ended |= dropped(event, accepted.offset).is_some(),
             }
         }
         between
     }
+
+    /// Those before its id was used again; as what was found are the newest, the next one is among it.
+    fn repeats(&self, accepted: &Accepted, events: &[Event]) -> Vec<Repeat> {
+        let same = |other: &&Accepted| other.user == accepted.user && other.id == accepted.id;
+        let later = self.found.notifications.iter().filter(same).map(|other| other.offset);
+        let next = later.filter(|offset| *offset > accepted.offset).min();
+        let repeats = events.iter().filter_map(|event| match event {
+            Event::Happened(Happened::Repeated(again)) if again.id == accepted.id => Some(again),
+            _ => None,
+        });
+        repeats
+            .filter(|again| again.offset > accepted.offset && next.is_none_or(|next| again.offset < next))
+            .map(|again| Repeat { offset: again.offset.0, accepted_at: again.accepted_at.0 })
+            .collect()
+    }
 }
 
 impl Between<'_> {
+    /// It was sent to this tab, so that whatever the tab proves behind it proves it too.
+    fn was_sent_to(&self, here: NodeId, session: SessionId) -> bool {
+        session.node == here && self.sent.iter().any(|sent| sent.session == session.number)
+    }
+
     fn way(&self, id: &BrowserId, offset: Offset, over: bool) -> Way {
         let state = self.state(offset, over);
         let owner = self.known.and_then(|known| known.sessions.first()).filter(|_| state == WayState::Waiting);
         let away_since = self.known.and_then(|known| known.away_since).filter(|_| state == WayState::Away);
+        let sent_left_out = self.sent.len().saturating_sub(SENT_MAX);
         Way {
             id: id.to_string(),
             state,
-            sent: self.sent.iter().map(|sent| sent_view(sent)).take(LISTED_MAX).collect(),
+            sent: self.sent.iter().skip(sent_left_out).map(|sent| sent_view(sent)).collect(),
+            sent_left_out,
             confirmed: self.moved.map(confirmed),
             tab: owner.map(tab),
             away_since: away_since.map(|at| at.0),
@@ -124,6 +159,7 @@ impl Between<'_> {
     fn state(&self, offset: Offset, over: bool) -> WayState {
         match self.known {
             _ if self.moved.is_some() => WayState::Confirmed,
+            _ if self.late => WayState::Late,
             // Nothing moved its cursor over the notification: it began behind it.
             Some(known) if known.cursor.covers(offset) => WayState::NotThere,
             _ if over => WayState::Dropped,
@@ -138,15 +174,6 @@ fn dropped(event: &Event, of: Offset) -> Option<(Dropped, bool)> {
     match event {
         Event::Happened(Happened::Dropped { offset, reason, unseen, at, .. }) if *offset == of => {
             Some((Dropped { reason: reason.label().to_owned(), at: at.0 }, *unseen))
-        }
-        _ => None,
-    }
-}
-
-fn repeat(event: &Event, of: &Accepted) -> Option<Repeat> {
-    match event {
-        Event::Happened(Happened::Repeated(again)) if again.id == of.id && again.offset > of.offset => {
-            Some(Repeat { offset: again.offset.0, accepted_at: again.accepted_at.0 })
         }
         _ => None,
     }

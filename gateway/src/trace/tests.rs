@@ -2,13 +2,14 @@
 
 use bellwire_common::ids::{NodeId, SessionId};
 
-use super::answer::{Answer, Dropped, State, Story, WayState};
+use super::answer::{Answer, Dropped, SENT_MAX, State, Story, WayState};
 use super::story::Scene;
 use super::*;
 use crate::delivery::{BrowserLook, Moved, Reason, SessionLook};
 
 const HERE: NodeId = NodeId(0xa);
 const THERE: NodeId = NodeId(0xb);
+const NOW: UnixMillis = UnixMillis(900_000);
 
 fn user(text: &str) -> UserId {
     UserId::try_new(text).unwrap()
@@ -29,8 +30,12 @@ fn accepted(user: &str, id: &str, offset: u64) -> Accepted {
 }
 
 fn moved(browser: &str, node: NodeId, span: std::ops::Range<u64>) -> Happened {
+    moved_by(SessionId { node, number: 3 }, browser, span)
+}
+
+fn moved_by(session: SessionId, browser: &str, span: std::ops::Range<u64>) -> Happened {
     let (from, upto) = (Position::from_u64(span.start), Position::from_u64(span.end));
-    let (browser, session) = (BrowserId::try_new(browser).unwrap(), SessionId { node, number: 3 });
+    let browser = BrowserId::try_new(browser).unwrap();
     let at = UnixMillis(2_000 + span.end);
     Happened::Moved(Moved { user: user("7"), browser, session, from, upto, before: false, at })
 }
@@ -61,21 +66,24 @@ fn journal() -> Journal {
     Journal::new(1000, UnixMillis(500))
 }
 
+fn tell(journal: &mut Journal, happened: impl IntoIterator<Item = Happened>) {
+    journal.happened(NOW, happened.into_iter());
+}
+
 fn scene(journal: &Journal, wanted: &Wanted, browsers: Vec<BrowserLook>) -> Scene<'static> {
     let found = journal.find(wanted);
-    let users: Vec<UserId> = found.notifications.iter().map(|accepted| accepted.user.clone()).collect();
-    let events = journal.of_users(&users.iter().collect());
+    let events = journal.of(&found);
     let browsers = HashMap::from([(user("7"), browsers)]);
     let (applied, time, since) = (Position::from_u64(99), UnixMillis(5_000), journal.since());
-    Scene { shard: 2, log: "log.2", applied, time, sending: true, since, found, browsers, events }
+    Scene { node: HERE, shard: 2, log: "log.2", applied, time, sending: true, since, found, browsers, events }
 }
 
 /// The only story of `n`, which stands at 10.
 fn story(events: impl IntoIterator<Item = Happened>, sent: Option<Sent>, browsers: Vec<BrowserLook>) -> Story {
     let mut journal = journal();
-    journal.happened([Happened::Accepted(accepted("7", "n", 10))].into_iter());
+    tell(&mut journal, [Happened::Accepted(accepted("7", "n", 10))]);
     sent.into_iter().for_each(|sent| journal.sent(0, sent));
-    journal.happened(events.into_iter());
+    tell(&mut journal, events);
     let mut stories: Vec<Story> = scene(&journal, &wanted(None, Some("n")), browsers).stories().collect();
     assert_eq!(stories.len(), 1);
     stories.remove(0)
@@ -85,7 +93,7 @@ fn story(events: impl IntoIterator<Item = Happened>, sent: Option<Sent>, browser
 fn the_ring_is_bounded_and_says_since_when_it_knows() {
     let mut journal = Journal::new(3, UnixMillis(500));
     for offset in 0..5 {
-        journal.happened([Happened::Accepted(accepted("7", &format!("n{offset}"), offset))].into_iter());
+        tell(&mut journal, [Happened::Accepted(accepted("7", &format!("n{offset}"), offset))]);
     }
     assert_eq!(journal.events.len(), 3);
     assert_eq!(journal.since(), UnixMillis(1_001), "what came with offset 1 is gone");
@@ -100,7 +108,7 @@ fn the_ring_is_bounded_and_says_since_when_it_knows() {
 fn what_is_wanted_is_found() {
     let mut journal = journal();
     let all = [("7", "a", 1), ("8", "a", 2), ("7", "b", 3)].map(|(user, id, offset)| accepted(user, id, offset));
-    journal.happened(all.iter().cloned().map(Happened::Accepted));
+    tell(&mut journal, all.iter().cloned().map(Happened::Accepted));
     let find = |user, id| journal.find(&wanted(user, id)).notifications;
     assert_eq!(find(Some("7"), None), [all[0].clone(), all[2].clone()]);
     assert_eq!(find(None, Some("a")), all[..2]);
@@ -112,16 +120,49 @@ fn what_is_wanted_is_found() {
 #[test]
 fn only_the_newest_are_listed() {
     let mut journal = journal();
-    journal.happened((0..LISTED_MAX as u64 + 7).map(|n| Happened::Accepted(accepted("7", &format!("n{n}"), n))));
+    tell(&mut journal, (0..LISTED_MAX as u64 + 7).map(|n| Happened::Accepted(accepted("7", &format!("n{n}"), n))));
     let found = journal.find(&wanted(Some("7"), None));
     assert_eq!((found.notifications.len(), found.left_out), (LISTED_MAX, 7));
     assert_eq!(found.notifications[0].id.as_str(), "n7");
 }
 
 #[test]
+fn only_what_touches_what_was_found_is_looked_at() {
+    let mut journal = Journal::new(8, UnixMillis(500));
+    tell(
+        &mut journal,
+        [("7", "other", 4), ("7", "n", 10), ("8", "n", 11)].map(|(u, i, o)| Happened::Accepted(accepted(u, i, o))),
+    );
+    let (again, other) = (Happened::Repeated(accepted("7", "n", 12)), Happened::Repeated(accepted("7", "other", 13)));
+    let proof = moved("x", HERE, 4..11);
+    tell(&mut journal, [again.clone(), other, proof.clone(), moved("x", HERE, 11..14)]);
+    let found = journal.find(&Wanted { user: Some(user("7")), ..wanted(None, Some("n")) });
+    assert_eq!(found.first, 1);
+    let end = dropped(10, Reason::Expired, false);
+    // These push out what came before the notification, and itself.
+    tell(&mut journal, [dropped(4, Reason::Expired, true), end.clone(), dropped(11, Reason::Expired, true)]);
+    assert_eq!(journal.gone, 2);
+    let expected = [again, proof, end].map(Event::Happened).to_vec();
+    assert_eq!(journal.of(&found), HashMap::from([(user("7"), expected)]));
+    assert_eq!(journal.of(&journal.find(&wanted(Some("9"), None))), HashMap::new());
+}
+
+#[test]
+fn the_last_times_that_it_was_sent_are_listed() {
+    let mut journal = journal();
+    tell(&mut journal, [Happened::Accepted(accepted("7", "n", 10))]);
+    for session in 0..SENT_MAX as u64 + 3 {
+        journal.sent(0, Sent { session, ..sent("x", 10, 11) });
+    }
+    let story = scene(&journal, &wanted(None, Some("n")), vec![]).stories().next().unwrap();
+    let way = &story.browsers[0];
+    assert_eq!((way.sent.len(), way.sent_left_out, way.sent[0].session), (SENT_MAX, 3, 3));
+}
+
+#[test]
 fn another_log_voids_what_is_known() {
     let mut journal = journal();
-    journal.happened([Happened::Accepted(accepted("7", "n", 10))].into_iter());
+    tell(&mut journal, [Happened::Accepted(accepted("7", "n", 10))]);
     journal.on_replaced(1, UnixMillis(9_000));
     journal.sent(0, sent("x", 10, 11));
     assert_eq!((journal.events.len(), journal.since()), (0, UnixMillis(9_000)), "that was of the old log");
@@ -159,7 +200,79 @@ fn every_browser_has_its_way() {
     assert_eq!(state(vec![end(false)], None, away()), (Delivered, Way::Dropped), "another browser had it");
     assert_eq!(state(vec![], to_x(), None), (Waiting, Way::Forgotten));
     assert_eq!(state(vec![end(true)], to_x(), None), (Dropped, Way::Dropped));
-    assert_eq!(state(vec![end(true), proof()], None, here()), (Dropped, Way::Confirmed), "its end came first");
+    assert_eq!(state(vec![end(true), proof()], None, here()), (Dropped, Way::Late), "its end came first");
+}
+
+/// What becomes of `n`, which stands at 10, on its way to `y`, and how often it was sent there.
+fn way_to_y(events: impl IntoIterator<Item = Event>) -> (State, WayState, usize) {
+    let mut journal = journal();
+    tell(&mut journal, [Happened::Accepted(accepted("7", "n", 10))]);
+    for event in events {
+        match event {
+            Event::Happened(happened) => tell(&mut journal, [happened]),
+            Event::Sent(sent) => journal.sent(0, sent),
+        }
+    }
+    let story = scene(&journal, &wanted(None, Some("n")), vec![look("y", 4, &[])]).stories().next().unwrap();
+    let way = story.browsers.iter().find(|way| way.id == "y").unwrap();
+    (story.state, way.state, way.sent.len())
+}
+
+/// A span covers what is in it, and also what had ended and was never sent.
+#[test]
+fn a_proof_or_a_sending_after_the_end_says_nothing_of_it() {
+    let end = |reason, unseen| Event::Happened(dropped(10, reason, unseen));
+    let proof = |number| Event::Happened(moved_by(SessionId { node: HERE, number }, "y", 4..15));
+    let to_y = |from, upto| Event::Sent(sent("y", from, upto));
+    use {State::*, WayState as Way};
+
+    let x_had_it = Event::Happened(moved("x", HERE, 10..11));
+    let story = [x_had_it, end(Reason::Expired, false), proof(3)];
+    assert_eq!(way_to_y(story), (Delivered, Way::Late, 0), "y came back and got only what was behind it");
+    let story = [end(Reason::UserBound, true), proof(3)];
+    assert_eq!(way_to_y(story), (Dropped, Way::Late, 0), "it gave way while y was not there");
+    assert_eq!(
+        way_to_y([end(Reason::Expired, true), to_y(4, 15)]),
+        (Dropped, Way::Dropped, 0),
+        "the turn passed it over"
+    );
+    let story = [end(Reason::Expired, true), to_y(4, 15), proof(12)];
+    assert_eq!(way_to_y(story), (Dropped, Way::Late, 0));
+
+    let sent_before = [to_y(10, 11), end(Reason::Expired, true)];
+    assert_eq!(way_to_y(sent_before.clone()), (Dropped, Way::Dropped, 1));
+    let story = sent_before.clone().into_iter().chain([proof(12)]);
+    assert_eq!(way_to_y(story), (Dropped, Way::Confirmed, 1), "the tab that it was sent to proved it later");
+    let story = sent_before.into_iter().chain([proof(3)]);
+    assert_eq!(way_to_y(story), (Dropped, Way::Late, 1), "another tab's proof says nothing of what the first one got");
+}
+
+#[test]
+fn a_repeat_is_told_of_the_notification_that_it_repeats() {
+    let mut journal = journal();
+    tell(&mut journal, [10, 20].map(|offset| Happened::Accepted(accepted("7", "n", offset))));
+    tell(&mut journal, [12, 22].map(|offset| Happened::Repeated(accepted("7", "n", offset))));
+    let scene = scene(&journal, &wanted(None, Some("n")), vec![]);
+    let repeats = scene.stories().map(|story| story.repeats.iter().map(|again| again.offset).collect::<Vec<_>>());
+    assert_eq!(repeats.collect::<Vec<_>>(), [[12], [22]], "the id was used again after its expiry");
+}
+
+/// The log is read back further than that, but not everything that was there then.
+#[test]
+fn what_was_accepted_before_the_journal_begins_is_not_known() {
+    let mut journal = journal();
+    let before = Accepted { accepted_at: UnixMillis(499), ..accepted("7", "before", 1) };
+    tell(&mut journal, [before, accepted("7", "n", 2)].map(Happened::Accepted));
+    let found = journal.find(&wanted(Some("7"), None)).notifications;
+    assert_eq!(found.into_iter().map(|accepted| accepted.offset).collect::<Vec<_>>(), [Offset(2)]);
+}
+
+#[test]
+fn one_wrong_clock_does_not_say_since_when_it_knows() {
+    let mut journal = Journal::new(1, UnixMillis(500));
+    let ahead = Accepted { accepted_at: UnixMillis(u64::MAX), ..accepted("7", "ahead", 1) };
+    tell(&mut journal, [ahead, accepted("7", "n", 2)].map(Happened::Accepted));
+    assert_eq!(journal.since(), NOW, "it left the ring now");
 }
 
 #[test]
@@ -175,10 +288,10 @@ fn every_reason_is_named_as_in_the_metrics() {
 #[test]
 fn the_answer_is_this_json() {
     let mut journal = journal();
-    journal.happened([Happened::Accepted(accepted("7", "n", 10))].into_iter());
+    tell(&mut journal, [Happened::Accepted(accepted("7", "n", 10))]);
     journal.sent(0, sent("x", 10, 11));
     let repeat = accepted("7", "n", 12);
-    journal.happened([Happened::Repeated(repeat), moved("x", HERE, 4..11)].into_iter());
+    tell(&mut journal, [Happened::Repeated(repeat), moved("x", HERE, 4..11)]);
     let wanted = wanted(Some("7"), None);
     let scene = scene(&journal, &wanted, vec![look("x", 11, &[(HERE, 12)]), look("y", 4, &[(THERE, 5), (HERE, 2)])]);
     let answer = Answer {

@@ -12,7 +12,7 @@ fn tab(node: &str, session: u64) -> Tab {
 }
 
 fn way(id: &str, state: WayState) -> Way {
-    Way { id: id.to_owned(), state, sent: vec![], confirmed: None, tab: None, away_since: None }
+    Way { id: id.to_owned(), state, sent: vec![], sent_left_out: 0, confirmed: None, tab: None, away_since: None }
 }
 
 fn story(id: &str, state: State, browsers: Vec<Way>) -> Story {
@@ -90,6 +90,23 @@ fn whole() -> Answer {
 fn people_read_this() {
     let text = text(&whole());
     assert_eq!(text, include_str!("tests/whole.txt"), "{text}");
+}
+
+#[test]
+fn the_end_is_told_of_what_somebody_had_and_without_a_time_that_is_none() {
+    let expired = Dropped { reason: "expired".to_owned(), at: 0 };
+    let confirmed = Confirmed { node: HERE.to_owned(), session: 12, at: NOW - 3_000, before: false };
+    let sent = Sent { session: 12, protocol: "v2".to_owned(), at: NOW - 3_990 };
+    let ways = vec![
+        Way { confirmed: Some(confirmed), sent: vec![sent], sent_left_out: 3, ..way("x", WayState::Confirmed) },
+        way("y", WayState::Late),
+    ];
+    let text = text(&answer(vec![Story { dropped: Some(expired), ..story("n", State::Delivered, ways) }]));
+    assert!(text.contains("DELIVERED to 1 of 2 browsers"), "{text}");
+    assert!(text.contains("\n                                            ended, expired"), "{text}");
+    assert!(text.contains("(some browser had it)") && !text.contains("1970"), "{text}");
+    assert!(text.contains("sent by this node 3 times before"), "{text}");
+    assert!(text.contains("browser y: ended before this browser's proof; only the node that sent it knows"), "{text}");
 }
 
 #[test]

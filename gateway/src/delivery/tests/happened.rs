@@ -87,5 +87,6 @@ fn every_end_has_its_reason() {
     let unseen = world.notify_until("unseen", world.now + 500);
     world.told();
     world.beat(A);
-    assert_eq!(world.told(), [world.dropped(unseen, Reason::Expired, true)], "who has it asks for no more");
+    let ends = [world.dropped(seen, Reason::Expired, false), world.dropped(unseen, Reason::Expired, true)];
+    assert_eq!(world.told(), ends, "also of what somebody had: others did not");
 }
