@@ -252,8 +252,8 @@ class Connection {
     const how = await show(notification, this.#showing);
     if (how === "closed") return;
     if (how === "shown") this.#gaps.passed();
-    // A repeat by an old link has an older cursor than what was shown since.
-    if (how === "shown" || link === this.#current) this.#kept.write(this.#cursorName(), cursor);
+    // Acknowledged or not: the next hello may say it, and after a repeat too, whose log may be a new one.
+    this.#kept.write(this.#cursorName(), cursor);
     link.acknowledge(cursor);
   }
 

@@ -74,7 +74,7 @@ export class Link {
   }
 
   /**
-   * Everything up to the cursor has been shown.
+   * Everything up to the cursor has been shown. Cursors cannot be compared: what came later on a link is further.
    * @param {string} cursor
    */
   acknowledge(cursor) {

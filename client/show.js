@@ -1,10 +1,10 @@
 // Showing one notification, by a handler of the page that may fail.
 //
-// Not acknowledged is shown again: the protocol never loses a notification. But an acknowledgement speaks for everything
-// before it too, so nothing behind a notification may be acknowledged before that one is shown. A handler that fails is
-// therefore called again, and what is behind waits; meanwhile the server misses the acknowledgement, and the browser's
-// next tab, if there is one, shows it instead. After TRIES_MAX calls the page is told and the notification counts as
-// shown: waiting for a handler that cannot show one would lose all that are behind it, when they expire.
+// Not acknowledged is shown again: the protocol never loses a notification. But an acknowledgement speaks for all that
+// came before it too, so nothing behind a notification may be acknowledged before that one is shown. A handler that
+// fails is therefore called again, and what is behind waits; meanwhile the server misses the acknowledgement, and the
+// browser's next tab, if there is one, shows it instead. After TRIES_MAX calls the page is told and the notification
+// counts as shown: waiting for a handler that cannot show one would lose all behind it, when they expire.
 
 /** @import { Notification, Clock, Failure } from "./bellwire.js" */
 /** @import { Seen } from "./seen.js" */

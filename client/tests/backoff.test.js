@@ -35,6 +35,13 @@ test("only a link that held gives the first attempts back", () => {
   }
 });
 
+test("a link that held counts once", () => {
+  const backoff = new Backoff(most);
+  backoff.welcomed(0);
+  const waits = Array.from({ length: 3 }, (_, i) => Math.round(backoff.next("later", STEADY_MS + i)));
+  assert.deepEqual(waits, [5000, 10_000, 20_000]);
+});
+
 test("a link that held counts also where the next one was there before its end", () => {
   const backoff = new Backoff(least);
   backoff.next("later", 0);

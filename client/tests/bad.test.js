@@ -55,8 +55,8 @@ test("a notification with damaged fields is shown without them", async () => {
   const world = new World();
   const got = [];
   await connected(world, { onNotification: (n) => got.push(n) });
-  const damaged = { timestamp: "x", kind: "planet", state: null, title: 7, body: {}, icon: [], url: 1, type: 2, host: "h", service: { id: 1 } };
-  world.socket.notify(1, damaged);
+  const damaged = { timestamp: "x", kind: "planet", state: null, title: 7, body: {}, icon: [], url: 1, type: 2 };
+  world.socket.notify(1, { ...damaged, host: "h", service: { id: 1 } });
   await world.clock.advance(0);
   assert.deepEqual(got, [{ id: "n1", timestamp: 0, kind: "message", state: 0, title: "" }]);
 });
@@ -75,7 +75,8 @@ test("damaged messages of all kinds never throw and never stop the client", asyn
   const page = await connected(world);
   const whole = [
     { op: "gap", dropped: 1 }, { op: "status", key: "k", value: [1] }, { op: "error", code: "rate", message: "m" },
-    { op: "notification", id: "x", cursor: "log-0:0", timestamp: 1, kind: "host", state: 1, title: "t", host: { id: "a", name: "b" } },
+    { op: "notification", id: "x", cursor: "log-0:0", timestamp: 1, kind: "host", state: 1, title: "t" },
+    { op: "notification", id: "y", cursor: "log-0:0", title: "t", host: { id: "a", name: "b" } },
     { op: "welcome", session: "s", user: "7", browser: "b", cursor: "log-0:0", version: "0", ping_interval_ms: 25_000 },
   ].map((message) => JSON.stringify(message));
   for (let i = 0; i < 3000; i++) {

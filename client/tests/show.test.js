@@ -100,24 +100,6 @@ test("what a lost link has brought is shown, and the next hello says so", async 
   assert.equal(world.socket.said("hello")[0].cursor, "log-0:2");
 });
 
-test("a late repeat by a drained link does not move the cursor back", async () => {
-  const world = new World();
-  const page = await connected(world);
-  let done = () => {};
-  page.handler = () => new Promise((resolve) => (done = resolve));
-  world.socket.notify(1);
-  world.socket.notify(1);
-  world.socket.say({ op: "drain", after_ms: 0 });
-  await world.clock.advance(0);
-  world.socket.welcome();
-  world.socket.notify(2);
-  for (let i = 0; i < 2; i++) {
-    done();
-    await world.clock.advance(0);
-  }
-  assert.deepEqual([page.shown, world.storage.items.get(CURSOR)], [["n1", "n2"], "log-0:2"]);
-});
-
 test("a reload goes on at the cursor and knows what was shown", async () => {
   const world = new World();
   await connected(world);

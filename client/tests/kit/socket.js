@@ -60,12 +60,14 @@ export class FakeSocket {
 
   welcome(more = {}) {
     if (this.readyState === 0) this.open();
-    this.say({ op: "welcome", session: "a-1", user: "7", browser: "b1", version: "0", ping_interval_ms: 25_000, ...more });
+    const whole = { op: "welcome", session: "a-1", user: "7", browser: "b1", version: "0", ping_interval_ms: 25_000 };
+    this.say({ ...whole, ...more });
   }
 
   notify(number, more = {}) {
-    const id = `n${number}`;
-    this.say({ op: "notification", id, cursor: `log-0:${number}`, timestamp: 1, kind: "message", state: 0, title: id, ...more });
+    const [id, cursor] = [`n${number}`, `log-0:${number}`];
+    const whole = { op: "notification", id, cursor, timestamp: 1, kind: "message", state: 0, title: id };
+    this.say({ ...whole, ...more });
   }
 
   said(op) {
