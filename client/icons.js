@@ -16,6 +16,6 @@ export const ICONS = Object.freeze([...HOST, ...SERVICE]);
  * @returns {string} one of {@link ICONS}
  */
 export function iconName(kind, state) {
-  const names = kind === "host" ? HOST : SERVICE;
-  return names[Number.isInteger(state) ? state : -1] ?? names[names.length - 1];
+  const [names, unknown] = kind === "host" ? [HOST, "host-unreachable"] : [SERVICE, "service-unknown"];
+  return (Number.isInteger(state) ? names[state] : undefined) ?? unknown;
 }
