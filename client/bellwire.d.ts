@@ -1,0 +1,167 @@
+/** A host or a service. */
+export interface Subject {
+  id: string;
+  name: string;
+}
+
+export interface Notification {
+  /** The same id is shown once. */
+  id: string;
+  /** Seconds since 1970. */
+  timestamp: number;
+  kind: "host" | "service" | "message";
+  /** `PROBLEM`, `RECOVERY`, ... */
+  type?: string;
+  /** As the monitoring numbers it: 0 is good. */
+  state: number;
+  host?: Subject;
+  service?: Subject;
+  title: string;
+  body?: string;
+  /** As the sender wrote it: the page decides whether it is safe. */
+  icon?: string;
+  /** As the sender wrote it: the page decides whether it is safe. */
+  url?: string;
+}
+
+/**
+ * Why it is down; a closed set, for the page to translate.
+ *
+ * While `connecting`:
+ * - `start` nothing has gone wrong yet
+ * - `lost` the connection ended without a word, or there was none; a wrong key looks the same
+ * - `silent` nothing came any more
+ * - `moved` the server sent this page elsewhere
+ * - `unavailable` the server cannot serve this page now
+ * - `behind` the page is too slow for what comes
+ *
+ * While `disconnected`:
+ * - `offline` the browser has no network; goes on by itself when it has
+ * - `refused` key, user or browser are not accepted: connect with others
+ * - `incompatible` page and server do not understand each other: load the page again
+ * - `unusable` the browser refuses the key or the address
+ * - `closed` by `close()`
+ */
+export type Reason =
+  | "start"
+  | "lost"
+  | "silent"
+  | "moved"
+  | "unavailable"
+  | "behind"
+  | "offline"
+  | "refused"
+  | "incompatible"
+  | "unusable"
+  | "closed";
+
+export interface Status {
+  /** `disconnected`: no attempt is under way or planned. */
+  state: "connecting" | "connected" | "disconnected";
+  /** `null` while connected. */
+  reason: Reason | null;
+  /** When the next attempt is planned; `null` where none is, or where one is under way. */
+  retryInMs: number | null;
+}
+
+/**
+ * Something that the page may want to tell; nothing need be done.
+ *
+ * - `handler_failed` `onNotification` failed and is called again
+ * - `handler_gave_up` it failed too often: the notification is acknowledged and not shown by it any more
+ * - `unreadable` the server said what this client cannot read
+ * - `unusable` see `Reason`
+ * - else a code of the protocol: `rate` and `unavailable` answer `test()`
+ */
+export interface Failure {
+  code: "handler_failed" | "handler_gave_up" | "unreadable" | "unusable" | (string & {});
+  /** For people. */
+  message: string;
+  notification?: Notification;
+  cause?: unknown;
+}
+
+export interface Events {
+  state: Status;
+  /** So many notifications before the next one are gone for good. */
+  gap: { dropped: number };
+  /** A value of the server for everybody, `export_running` for example: at the start and when it changes. */
+  status: { key: string; value: unknown };
+  error: Failure;
+}
+
+export interface TestRequest {
+  title?: string;
+  icon?: string;
+  kind?: "host" | "service" | "message";
+  type?: string;
+  state?: number;
+}
+
+export interface Options {
+  /** ws, wss, http or https; relative to the page. */
+  url: string | URL;
+  user: string | number;
+  key: string;
+  /** Who this browser is. Left out, it is made once and kept. */
+  browser?: string;
+  /**
+   * Shows a notification. Called for one after the other; a notification is acknowledged when what this returned is
+   * fulfilled. If it throws, it is called again after 0.5, 1, 2 and 4 s, and nothing else is shown meanwhile.
+   */
+  onNotification: (notification: Notification) => unknown;
+  /** For tests, and for pages in unusual places. */
+  environment?: Partial<Environment>;
+}
+
+export interface Connection {
+  readonly status: Status;
+  /** Returns a function that takes the listener away. */
+  on<Name extends keyof Events>(name: Name, listener: (event: Events[Name]) => void): () => void;
+  /** Asks for a notification to all browsers of the user. False if it could not be asked for now. */
+  test(request?: TestRequest): boolean;
+  /** For good. What was received and not shown yet comes again by the browser's next connection. */
+  close(): void;
+}
+
+/** Connects at once, and stays connected until `close()` or until the server says that it is no use. */
+export function connect(options: Options): Connection;
+
+/** What is used of a WebSocket. */
+export interface Socket {
+  readonly readyState: number;
+  onopen: ((event: any) => void) | null;
+  onmessage: ((event: any) => void) | null;
+  onclose: ((event: any) => void) | null;
+  send(text: string): void;
+  close(code?: number): void;
+}
+
+export interface Clock {
+  /** Milliseconds that never go back. */
+  now(): number;
+  setTimeout(task: () => void, ms: number): unknown;
+  clearTimeout(timer: unknown): void;
+}
+
+export interface Storage {
+  getItem(name: string): string | null;
+  setItem(name: string, text: string): void;
+}
+
+export interface Environment {
+  WebSocket: new (url: string, protocols: string[]) => Socket;
+  clock: Clock;
+  /** 0 to below 1. */
+  random: () => number;
+  /** `null`: nothing outlives the page. */
+  storage: Storage | null;
+  /** Where `online`, `offline`, `visibilitychange` and `pagehide` are dispatched. */
+  events: Pick<EventTarget, "addEventListener" | "removeEventListener">;
+  isOnline: () => boolean;
+  isVisible: () => boolean;
+  /** What a relative `url` is relative to. */
+  base: string | null;
+  /** Gets what a listener throws. */
+  report: (error: unknown) => void;
+}

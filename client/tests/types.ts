@@ -1,0 +1,23 @@
+// Checked by tsc and never run: what users are told is what there is, and mistakes of users are found.
+
+import * as real from "../connection.js";
+import type * as told from "../bellwire.js";
+
+export const agrees: typeof told.connect = real.connect;
+export const agreesToo: typeof real.connect = null as unknown as typeof told.connect;
+
+const connection = real.connect({ url: "ws://h", user: 7, key: "k", onNotification: async (n) => n.title.length });
+const off: () => void = connection.on("gap", ({ dropped }) => dropped.toFixed());
+connection.on("state", ({ state, reason }) => (state === "connected" ? null : reason?.length));
+const asked: boolean = connection.test({ kind: "host" });
+connection.close();
+export { off, asked };
+
+// @ts-expect-error no such event
+connection.on("message", () => {});
+// @ts-expect-error no such kind
+connection.test({ kind: "hosts" });
+// @ts-expect-error nothing to show notifications with
+real.connect({ url: "ws://h", user: 7, key: "k" });
+// @ts-expect-error told, not set
+connection.status = { state: "connected", reason: null, retryInMs: null };
