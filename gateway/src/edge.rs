@@ -115,13 +115,21 @@ async fn hold(hub: &Hub) {
 
 fn full_up(full: Full) -> Response {
     match full {
-        Full::Node => refuse(StatusCode::SERVICE_UNAVAILABLE, "this node has as many tabs as it may\n", "full"),
-        Full::User => {
-            refuse(StatusCode::TOO_MANY_REQUESTS, "this user has as many tabs here as one may\n", "user_limit")
-        }
-        Full::Address => {
-            refuse(StatusCode::TOO_MANY_REQUESTS, "this address has as many tabs here as one may\n", "address_limit")
-        }
+        Full::Node => refuse(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "this node has as many tabs as it may (max-sessions); connect again later\n",
+            "full",
+        ),
+        Full::User => refuse(
+            StatusCode::TOO_MANY_REQUESTS,
+            "this user has as many tabs here as one may (max-sessions-per-user); close some\n",
+            "user_limit",
+        ),
+        Full::Address => refuse(
+            StatusCode::TOO_MANY_REQUESTS,
+            "this address has as many tabs here as one may (max-sessions-per-address); close some\n",
+            "address_limit",
+        ),
     }
 }
 

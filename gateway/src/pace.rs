@@ -14,9 +14,9 @@ pub(crate) struct Pace {
     paid_until: u64,
 }
 
-/// What a tab may say. Beyond [`MESSAGES`] only answers are free, one for each thing that it was sent.
+/// What a tab may say: [`MESSAGES`], and an answer for each thing that it was sent.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Answers {
+pub(crate) struct Allowance {
     pace: Pace,
     owed: u32,
 }
@@ -58,11 +58,11 @@ impl Pace {
     }
 }
 
-// === impl Answers ===
+// === impl Allowance ===
 
-impl Answers {
+impl Allowance {
     /// Something was sent that the tab answers.
-    pub(crate) fn expect(&mut self) {
+    pub(crate) fn owe_answer(&mut self) {
         self.owed = self.owed.saturating_add(1);
     }
 
@@ -84,14 +84,14 @@ impl Answers {
 mod tests {
     use super::*;
 
-    fn said(answers: &mut Answers, now: u64, count: u64, bytes: usize) -> u64 {
-        (0..count).for_each(|_| answers.on_message(now, bytes));
-        answers.free_at()
+    fn said(tab: &mut Allowance, now: u64, count: u64, bytes: usize) -> u64 {
+        (0..count).for_each(|_| tab.on_message(now, bytes));
+        tab.free_at()
     }
 
     #[test]
     fn a_burst_passes_and_the_rest_comes_at_the_rate() {
-        let mut tab = Answers::default();
+        let mut tab = Allowance::default();
         assert!(said(&mut tab, 50_000, 2_047, 80) <= 50_000);
         assert_eq!(said(&mut tab, 50_000, 1, 80), 50_010);
         assert_eq!(said(&mut tab, 50_010, 1, 80), 50_020);
@@ -101,19 +101,19 @@ mod tests {
 
     #[test]
     fn large_messages_count_more() {
-        let mut tab = Answers::default();
+        let mut tab = Allowance::default();
         assert!(said(&mut tab, 50_000, 255, 8_192) <= 50_000);
         assert!(said(&mut tab, 50_000, 1, 8_192) > 50_000);
     }
 
     #[test]
     fn answers_are_free_but_what_is_large_about_them_is_not() {
-        let mut tab = Answers::default();
-        (0..1_000).for_each(|_| tab.expect());
+        let mut tab = Allowance::default();
+        (0..1_000).for_each(|_| tab.owe_answer());
         assert!(said(&mut tab, 50_000, 3_047, 80) <= 50_000);
         assert!(said(&mut tab, 50_000, 1, 80) > 50_000);
-        let mut tab = Answers::default();
-        (0..1_000).for_each(|_| tab.expect());
+        let mut tab = Allowance::default();
+        (0..1_000).for_each(|_| tab.owe_answer());
         assert!(said(&mut tab, 50_000, 300, 8_192) > 50_000);
     }
 

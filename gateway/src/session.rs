@@ -19,7 +19,7 @@ use crate::delivery::reporter::Mine;
 use crate::delivery::{Position, Reached};
 use crate::hub::Seat;
 use crate::liveness::{Due, Liveness, PING_EVERY_MS};
-use crate::pace::{Answers, Pace, Rate};
+use crate::pace::{Allowance, Pace, Rate};
 use crate::protocol::native::{self, ErrorCode};
 use crate::protocol::{self, Dialect, End, Identity, Proof, Protocol, TabEvent, TestMessage};
 use crate::shard::Shard;
@@ -60,8 +60,7 @@ pub(crate) struct Session {
     leaving: Option<u64>,
     /// Tests that it asked for.
     tests: Pace,
-    /// What the tab may say.
-    answers: Answers,
+    allowance: Allowance,
 }
 
 /// Where an announced session gets its notifications; its drop tells the shard that the session is over.
@@ -98,7 +97,7 @@ pub(crate) fn serve(
         missed: 0,
         leaving: None,
         tests: Pace::default(),
-        answers: Answers::default(),
+        allowance: Allowance::default(),
     });
     async move {
         let end = match session.run().await {
@@ -116,7 +115,7 @@ impl Session {
         let mut timer = std::pin::pin!(sleep_until(Instant::now()));
         loop {
             let deadline = Box::pin(self.do_what_is_due()).await?;
-            let reads_at = self.answers.free_at();
+            let reads_at = self.allowance.free_at();
             let may_read = reads_at <= self.seat.hub.now();
             self.arm(timer.as_mut(), if may_read { deadline } else { deadline.min(reads_at) });
             tokio::select! {
@@ -148,7 +147,7 @@ impl Session {
 
     async fn on_message(&mut self, heard: Heard) -> Result<(), End> {
         if let Heard::Message(message) = &heard {
-            self.answers.on_message(self.seat.hub.now(), bytes_of(message));
+            self.allowance.on_message(self.seat.hub.now(), bytes_of(message));
         }
         let step = match heard {
             Heard::Oversize => self.dialect.on_oversize(),
@@ -170,9 +169,7 @@ impl Session {
     }
 
     fn on_page_spoke(&mut self, step: &protocol::Step) {
-        // A V1 connection comes in without a key. Until it has shown one it must not stay by saying anything.
-        let known = self.place.is_some() || step.reply.is_some() || step.event.is_some();
-        if known && self.liveness.on_page_spoke(self.seat.hub.now()) {
+        if step.is_of_a_page(self.dialect.announced()) && self.liveness.on_page_spoke(self.seat.hub.now()) {
             self.confirm(self.liveness.written());
         }
     }
@@ -356,7 +353,7 @@ impl Session {
 
     /// The tab does not answer: another one takes over, or the session ends.
     fn judge(&mut self, now: u64) -> Result<(), End> {
-        let floods = self.answers.free_at() > now;
+        let floods = self.allowance.free_at() > now;
         if self.liveness.judge(now).map_err(|end| if floods { End::Flood } else { end })?
             && let Some(place) = &self.place
         {

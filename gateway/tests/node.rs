@@ -12,6 +12,7 @@ use bellwire_common::record::{Notify, Record};
 use bellwire_gateway::app::{Gateway, GatewaySettings, SessionLimits};
 use bellwire_gateway::protocol::SharedKey;
 use bellwire_testkit::tab::{Front, Profile, Tab};
+use ipnet::IpNet;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -45,8 +46,13 @@ impl Node {
     }
 
     async fn start_with(log: &SharedLog, limits: SessionLimits) -> Self {
+        Self::start_behind(log, limits, Vec::new()).await
+    }
+
+    /// One that believes these proxies.
+    async fn start_behind(log: &SharedLog, limits: SessionLimits, trusted_proxies: Vec<IpNet>) -> Self {
         let key = SharedKey::try_new(bellwire_testkit::bellwire::KEY).expect("a key");
-        let settings = GatewaySettings { ttl_ms: TTL_MS, shared_key: Some(key), limits, trusted_proxies: Vec::new() };
+        let settings = GatewaySettings { ttl_ms: TTL_MS, shared_key: Some(key), limits, trusted_proxies };
         let gateway = Gateway::start(settings, log);
         gateway.caught_up().await;
         let listener = bind("127.0.0.1:0".parse().expect("an address")).expect("a free port");

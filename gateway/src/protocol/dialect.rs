@@ -112,6 +112,12 @@ impl Step {
         Self::event(TabEvent::End(end))
     }
 
+    /// Whether a page that the server knows said it. A V1 connection comes in without a key: until it has registered, only
+    /// what a right key let through keeps it, or a stranger would stay by saying anything.
+    pub(crate) fn is_of_a_page(&self, announced: bool) -> bool {
+        announced || self.reply.is_some() || self.event.is_some()
+    }
+
     pub(super) fn with_proof(self, proof: Option<Offset>) -> Self {
         Self { event: self.event.or(proof.map(|offset| TabEvent::PageProof(Proof::Offset(offset)))), ..self }
     }
@@ -206,5 +212,25 @@ impl Dialect {
         let identity = self.identity.take()?;
         self.announced = true;
         Some(identity)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stranger_is_no_page_whatever_it_says() {
+        let key = SharedKey::try_new("secret").unwrap();
+        let mut tab = Dialect::new(Protocol::V1, None, 1);
+        let mut is_page = |text: &str| {
+            let step = tab.on_text(text, Some(&key));
+            step.is_of_a_page(tab.announced())
+        };
+        assert!(!is_page("x"));
+        assert!(!is_page(r#"{"task":"keepAlive"}"#));
+        assert!(is_page(r#"{"task":"keepAlive","key":"secret","uuid":"u"}"#));
+        assert!(is_page(r#"{"task":"register","key":"secret","uuid":"u","data":{"userId":7,"browserUuid":"b"}}"#));
+        assert!(is_page("x"), "a page that has registered lives");
     }
 }

@@ -86,7 +86,7 @@ impl Session {
             };
             let bytes = text.len();
             self.feed(Message::Text(text)).await?;
-            self.answers.expect();
+            self.allowance.owe_answer();
             turn.bytes += bytes;
             turn.span = Some((turn.span.map_or(held.offset, |(from, _)| from), upto));
             self.seat.hub.meters.frame_sent(self.dialect.protocol(), held.extra.read_at);
@@ -133,7 +133,7 @@ impl Session {
 
     pub(super) async fn feed_ping(&mut self, now: u64, upto: Position) -> Result<(), End> {
         self.feed(Message::Ping(Bytes::copy_from_slice(&upto.as_u64().to_be_bytes()))).await?;
-        self.answers.expect();
+        self.allowance.owe_answer();
         self.liveness.on_ping_sent(now, upto);
         Ok(())
     }
@@ -147,7 +147,7 @@ impl Session {
         if let Some(text) = text {
             self.feed_text(text.into()).await?;
         }
-        self.answers.expect();
+        self.allowance.owe_answer();
         self.liveness.on_greeting_sent(now, upto);
         Ok(())
     }

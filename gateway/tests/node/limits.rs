@@ -11,11 +11,16 @@ use super::*;
 
 /// What a V2 tab of the user is answered with: the head, and what stands behind it unless it is let in.
 async fn handshake(node: &Node, user: &str) -> String {
+    forwarded(node, user, "").await.0
+}
+
+/// The same with more header lines; the connection stays as long as it is held.
+async fn forwarded(node: &Node, user: &str, lines: &str) -> (String, TcpStream) {
     let mut stream = TcpStream::connect(node.address).await.expect("connected");
     let request = format!(
         "GET /push_notifications?userId={user}&browserUuid=b HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n\
          Connection: Upgrade, close\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
-         Sec-WebSocket-Protocol: access_token, {KEY}\r\n\r\n"
+         Sec-WebSocket-Protocol: access_token, {KEY}\r\n{lines}\r\n"
     );
     stream.write_all(request.as_bytes()).await.expect("written");
     let mut answer = Vec::new();
@@ -25,7 +30,7 @@ async fn handshake(node: &Node, user: &str) -> String {
             Err(_) => break,
         }
     }
-    String::from_utf8(answer).expect("text")
+    (String::from_utf8(answer).expect("text"), stream)
 }
 
 async fn refused(node: &Node, user: &str, status: &str, words: &str) {
@@ -64,6 +69,24 @@ async fn an_address_and_a_node_have_so_many_tabs() {
     let node = Node::start_with(&log, SessionLimits { sessions: 1, ..LIMITS }).await;
     let _tab = profile(Front::V2, "1", "a", &node).open().await.expect("the first");
     refused(&node, "2", "503", "this node").await;
+}
+
+#[tokio::test]
+async fn the_address_that_a_trusted_proxy_names_counts() {
+    let limits = SessionLimits { sessions_per_address: 1, ..LIMITS };
+    let node = Node::start_behind(&log(), limits, vec!["127.0.0.0/8".parse().expect("a network")]).await;
+    let mut held = Vec::new();
+    for (lines, status) in [
+        ("X-Forwarded-For: 192.0.2.7\r\n", "101"),
+        ("X-Forwarded-For: 6.6.6.6, 192.0.2.7\r\n", "429"),
+        ("X-Forwarded-For: 192.0.2.8\r\n", "101"),
+        ("", "101"),
+        ("", "101"),
+    ] {
+        let (answer, stream) = forwarded(&node, "7", lines).await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{lines}: {answer}");
+        held.push(stream);
+    }
 }
 
 #[tokio::test]
