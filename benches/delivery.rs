@@ -122,6 +122,7 @@ fn opened(number: u64) -> Entry {
         cursor: None,
         from: None,
         stalled: false,
+        digests: false,
     })
 }
 

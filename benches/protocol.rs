@@ -7,7 +7,7 @@ use criterion::Criterion;
 
 use bellwire_common::ids::{BrowserId, NotificationId, Offset, UserId};
 use bellwire_common::notification::{Kind, Notification, Object};
-use bellwire_gateway::protocol::{Dialect, Identity, Protocol, SharedKey, encode, native};
+use bellwire_gateway::protocol::{Dialect, Head, Identity, Protocol, SharedKey, encode, native};
 
 const KEY: &str = "0123456789abcdef0123456789abcdef";
 const UPTO: Offset = Offset(1_234_567);
@@ -29,7 +29,7 @@ fn frames(criterion: &mut Criterion) {
         group.bench_function(protocol.label(), |bencher| {
             bencher.iter(|| {
                 let notification: Notification = serde_json::from_slice(black_box(&payload)).expect("valid JSON");
-                encode(protocol, &user, &id, &cursor, &notification)
+                encode(protocol, &user, Head { id: &id, cursor: &cursor, digested: false }, &notification)
             });
         });
     }

@@ -68,6 +68,7 @@ fn report() -> Record {
             cursor: Some(Offset(session)),
             from: Some(Offset(1_000_000)),
             stalled: false,
+            digests: false,
         })
     };
     Record::Report(Report { node: NodeId(7), number: 1, at: NOW, entries: (0..OPENED).map(opened).collect() })

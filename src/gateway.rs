@@ -13,9 +13,9 @@ use tracing::{info, warn};
 use bellwire_common::http::{self, Limits, Listeners, Reserved};
 use bellwire_common::log::SharedLog;
 use bellwire_common::metrics::GATEWAY_HANDSHAKES_REFUSED;
-use bellwire_common::settings::{self, Invalid, Problem, Role, Secret, Tabs};
+use bellwire_common::settings::{self, Digests, Invalid, Problem, Role, Secret, Tabs};
 use bellwire_gateway::app::{Gateway, GatewaySettings, SessionLimits};
-use bellwire_gateway::protocol::SharedKey;
+use bellwire_gateway::protocol::{Protocol, SharedKey};
 
 use crate::node::{self, Running};
 
@@ -65,8 +65,19 @@ pub(crate) fn start(ttl: Duration, shared_key: Option<SharedKey>, tabs: Tabs, lo
         sessions_per_address: tabs.sessions_per_address as usize,
         handshakes_per_second: tabs.handshakes_per_second,
     };
-    let settings = GatewaySettings { ttl_ms, shared_key, limits, trusted_proxies: tabs.trusted_proxies };
+    let settings = GatewaySettings {
+        ttl_ms,
+        shared_key,
+        limits,
+        trusted_proxies: tabs.trusted_proxies,
+        digests: digests(tabs.digests),
+    };
     Gateway::start(settings, &Arc::clone(log))
+}
+
+fn digests(by: Digests) -> Vec<Protocol> {
+    let wanted = [(by.v1, Protocol::V1), (by.v2, Protocol::V2), (by.native, Protocol::Native)];
+    wanted.into_iter().filter_map(|(wanted, protocol)| wanted.then_some(protocol)).collect()
 }
 
 /// What connections of browsers may cost before they are sessions.

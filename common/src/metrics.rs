@@ -94,7 +94,8 @@ catalogue! {
     Counter GATEWAY_HANDSHAKES_REFUSED = "bellwire_gateway_handshakes_refused_total", "Connections that were refused before they became sessions, by reason.",
         [LabelSet { name: "reason", values: &["key", "identity", "subprotocol", "not_websocket", "not_ready", "draining", "head_timeout", "full", "user_limit", "address_limit", "left"] }];
     Counter GATEWAY_HANDSHAKES_HELD = "bellwire_gateway_handshakes_held_total", "Handshakes that were held up because more came than the rate allows.", [];
-    Counter GATEWAY_NOTIFICATIONS_DELIVERED = "bellwire_gateway_notifications_delivered_total", "Notifications that a browser of their user has confirmed; counted once in the cluster.", [];
+    Counter GATEWAY_NOTIFICATIONS_DELIVERED = "bellwire_gateway_notifications_delivered_total", "Notifications that a browser of their user has confirmed and shown by themselves; counted once in the cluster.", [];
+    Counter GATEWAY_NOTIFICATIONS_DIGESTED = "bellwire_gateway_notifications_digested_total", "Notifications that a browser of their user has confirmed and shown in the digest of a storm; counted once in the cluster.", [];
     Counter GATEWAY_NOTIFICATIONS_DROPPED = "bellwire_gateway_notifications_dropped_total", "Notifications that no browser of their user confirmed, by reason; counted once in the cluster.",
         [LabelSet { name: "reason", values: &["expired", "user_bound", "shard_bound"] }];
     Counter GATEWAY_NOTIFICATIONS_DUPLICATE = "bellwire_gateway_notifications_duplicate_total", "Notifications whose id was known already; counted once in the cluster.", [];

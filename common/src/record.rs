@@ -10,12 +10,16 @@
 //! status  = text(key) varint(version) value(the rest)
 //! text    = length(1 byte) bytes
 //! varint  = LEB128, at most 10 bytes
+//! opened  = varint(session) text(user) text(browser) since cursor from (optional offsets) flags(1 byte: 1 stalled, 2 digests)
 //! optional offset = varint(offset + 1), 0 for none
 //! ```
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
+use self::wire::{id_of, optional_of, put_numbered, put_optional, put_text, put_varint, text_of, u8_of, varint_of};
 use crate::ids::{BrowserId, ID_BYTES_MAX, IdError, NodeId, NotificationId, Offset, UnixMillis, UserId};
+
+mod wire;
 
 const VERSION: u8 = 1;
 const KIND_NOTIFY: u8 = 1;
@@ -29,6 +33,9 @@ const ENTRY_STALLED: u8 = 4;
 const ENTRY_BEAT: u8 = 5;
 const ENTRY_ROUND: u8 = 6;
 const ENTRY_LEAVE: u8 = 7;
+
+const OPENED_STALLED: u8 = 1;
+const OPENED_DIGESTS: u8 = 2;
 
 /// Longest [`Status`] key and value, in bytes.
 pub const STATUS_KEY_BYTES_MAX: usize = 64;
@@ -128,6 +135,8 @@ pub struct Opened {
     pub from: Option<Offset>,
     /// The session does not answer at present.
     pub stalled: bool,
+    /// What a storm brings is shown there in digests.
+    pub digests: bool,
 }
 
 /// A last value for every session, such as openITCOCKPIT's export status. Made by [`Status::try_new`] only.
@@ -284,7 +293,7 @@ impl Entry {
                 put_optional(out, opened.since);
                 put_optional(out, opened.cursor);
                 put_optional(out, opened.from);
-                out.put_u8(u8::from(opened.stalled));
+                out.put_u8(flag(OPENED_STALLED, opened.stalled) | flag(OPENED_DIGESTS, opened.digests));
             }
             Self::Closed { session } => put_numbered(out, ENTRY_CLOSED, *session),
             Self::Confirmed { session, upto } => {
@@ -300,19 +309,7 @@ impl Entry {
 
     fn decode(bytes: &mut Bytes) -> Result<Self, DecodeError> {
         Ok(match u8_of(bytes, "entry")? {
-            ENTRY_OPENED => Self::Opened(Opened {
-                session: varint_of(bytes, "session")?,
-                user: id_of(bytes, "user", UserId::try_new)?,
-                browser: id_of(bytes, "browser", BrowserId::try_new)?,
-                since: optional_of(bytes, "since")?,
-                cursor: optional_of(bytes, "cursor")?,
-                from: optional_of(bytes, "from")?,
-                stalled: match u8_of(bytes, "stalled")? {
-                    0 => false,
-                    1 => true,
-                    _ => return Err(DecodeError::Field("stalled")),
-                },
-            }),
+            ENTRY_OPENED => Self::Opened(Opened::decode(bytes)?),
             ENTRY_CLOSED => Self::Closed { session: varint_of(bytes, "session")? },
             ENTRY_CONFIRMED => {
                 Self::Confirmed { session: varint_of(bytes, "session")?, upto: Offset(varint_of(bytes, "upto")?) }
@@ -324,6 +321,34 @@ impl Entry {
             _ => return Err(DecodeError::Field("entry")),
         })
     }
+}
+
+// === impl Opened ===
+
+impl Opened {
+    fn decode(bytes: &mut Bytes) -> Result<Self, DecodeError> {
+        let mut opened = Self {
+            session: varint_of(bytes, "session")?,
+            user: id_of(bytes, "user", UserId::try_new)?,
+            browser: id_of(bytes, "browser", BrowserId::try_new)?,
+            since: optional_of(bytes, "since")?,
+            cursor: optional_of(bytes, "cursor")?,
+            from: optional_of(bytes, "from")?,
+            stalled: false,
+            digests: false,
+        };
+        let flags = u8_of(bytes, "flags")?;
+        if flags & !(OPENED_STALLED | OPENED_DIGESTS) != 0 {
+            return Err(DecodeError::Field("flags"));
+        }
+        opened.stalled = flags & OPENED_STALLED != 0;
+        opened.digests = flags & OPENED_DIGESTS != 0;
+        Ok(opened)
+    }
+}
+
+fn flag(bit: u8, set: bool) -> u8 {
+    if set { bit } else { 0 }
 }
 
 // === impl Status ===
@@ -361,80 +386,6 @@ impl Status {
     }
 }
 
-fn put_numbered(out: &mut BytesMut, kind: u8, number: u64) {
-    out.put_u8(kind);
-    put_varint(out, number);
-}
-
-fn put_varint(out: &mut BytesMut, mut value: u64) {
-    while value >= 0x80 {
-        out.put_u8((value as u8) | 0x80);
-        value >>= 7;
-    }
-    out.put_u8(value as u8);
-}
-
-fn put_optional(out: &mut BytesMut, offset: Option<Offset>) {
-    put_varint(out, offset.map_or(0, |o| o.0.saturating_add(1)));
-}
-
-/// Texts here are ids and keys, whose types keep them within [`TEXT_BYTES_MAX`].
-fn put_text(out: &mut BytesMut, text: &str) {
-    debug_assert!(text.len() <= TEXT_BYTES_MAX, "{text}");
-    out.put_u8(text.len() as u8);
-    out.put_slice(text.as_bytes());
-}
-
-fn u8_of(bytes: &mut Bytes, field: &'static str) -> Result<u8, DecodeError> {
-    if bytes.has_remaining() { Ok(bytes.get_u8()) } else { Err(DecodeError::Short(field)) }
-}
-
-fn varint_of(bytes: &mut Bytes, field: &'static str) -> Result<u64, DecodeError> {
-    let mut value = 0u64;
-    for shift in (0..64).step_by(7) {
-        let byte = u8_of(bytes, field)?;
-        let part = u64::from(byte & 0x7f);
-        if shift == 63 && part > 1 {
-            return Err(DecodeError::Field(field));
-        }
-        value |= part << shift;
-        if byte & 0x80 == 0 {
-            return Ok(value);
-        }
-    }
-    Err(DecodeError::Field(field))
-}
-
-fn optional_of(bytes: &mut Bytes, field: &'static str) -> Result<Option<Offset>, DecodeError> {
-    Ok(varint_of(bytes, field)?.checked_sub(1).map(Offset))
-}
-
-fn slice_of<'a>(bytes: &'a Bytes, field: &'static str) -> Result<&'a [u8], DecodeError> {
-    let length = usize::from(*bytes.first().ok_or(DecodeError::Short(field))?);
-    bytes.get(1..=length).ok_or(DecodeError::Short(field))
-}
-
-fn id_of<T>(
-    bytes: &mut Bytes,
-    field: &'static str,
-    make: impl FnOnce(&str) -> Result<T, IdError>,
-) -> Result<T, DecodeError> {
-    let slice = slice_of(bytes, field)?;
-    let length = slice.len();
-    let text = std::str::from_utf8(slice).map_err(|_| DecodeError::Field(field))?;
-    let id = make(text).map_err(|error| DecodeError::Id { field, error })?;
-    bytes.advance(1 + length);
-    Ok(id)
-}
-
-fn text_of(bytes: &mut Bytes, field: &'static str) -> Result<String, DecodeError> {
-    let slice = slice_of(bytes, field)?;
-    let length = slice.len();
-    let text = std::str::from_utf8(slice).map_err(|_| DecodeError::Field(field))?.to_owned();
-    bytes.advance(1 + length);
-    Ok(text)
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -452,8 +403,8 @@ mod tests {
     fn opened() -> impl Strategy<Value = Opened> {
         let ids = (any::<u64>(), id_text(), id_text());
         let place = || proptest::option::of(offset());
-        let places = (place(), place(), place(), any::<bool>());
-        (ids, places).prop_map(|((session, user, browser), (since, cursor, from, stalled))| Opened {
+        let places = (place(), place(), place(), any::<bool>(), any::<bool>());
+        (ids, places).prop_map(|((session, user, browser), (since, cursor, from, stalled, digests))| Opened {
             session,
             user: UserId::try_new(&user).unwrap(),
             browser: BrowserId::try_new(&browser).unwrap(),
@@ -461,6 +412,7 @@ mod tests {
             cursor,
             from,
             stalled,
+            digests,
         })
     }
 

@@ -24,7 +24,7 @@ use std::path::Path;
 use clap::ArgMatches;
 
 pub use amqp::{Amqp, AmqpNode};
-pub use roles::{Gateway, Ingest, Node, Standalone, Tabs, gateway, ingest, standalone};
+pub use roles::{Digests, Gateway, Ingest, Node, Standalone, Tabs, gateway, ingest, standalone};
 pub use secret::{SECRET_BYTES_MAX, Secret};
 pub use show::{Effective, markdown};
 pub use sources::{CONFIG_ENV, Source, add_flags, env_name};

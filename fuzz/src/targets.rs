@@ -5,7 +5,8 @@ use bellwire_common::log::RECORD_BYTES_MAX;
 use bellwire_common::notification::Notification;
 use bellwire_common::record::Record;
 use bellwire_gateway::protocol::{
-    Dialect, FRAME_BYTES_MAX, Identity, Proof, Protocol, SharedKey, Step, TabEvent, TestMessage, encode, native as wire,
+    Dialect, FRAME_BYTES_MAX, Head, Identity, Proof, Protocol, SharedKey, Step, TabEvent, TestMessage, encode,
+    native as wire,
 };
 use bellwire_ingest::http::message_record;
 use bytes::Bytes;
@@ -148,7 +149,7 @@ fn check_test(test: &TestMessage, announced: &mut bool) {
 /// The frames of a notification say what it says.
 fn shown(user: &UserId, id: &NotificationId, notification: &Notification) {
     for protocol in Protocol::ALL {
-        let Some(frame) = encode(protocol, user, id, "log-0:42", notification) else {
+        let Some(frame) = encode(protocol, user, Head { id, cursor: "log-0:42", digested: false }, notification) else {
             assert_ne!(protocol, Protocol::Native);
             continue;
         };

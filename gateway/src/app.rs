@@ -48,6 +48,8 @@ pub struct GatewaySettings {
     pub limits: SessionLimits,
     /// Proxies whose `X-Forwarded-For` is believed: what they forward counts for the address behind them.
     pub trusted_proxies: Vec<IpNet>,
+    /// Protocols whose tabs show what a storm brings in digests.
+    pub digests: Vec<Protocol>,
 }
 
 /// A running gateway. It reads the log from its start on; its router may be served once it has caught up.

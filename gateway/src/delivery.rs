@@ -52,6 +52,13 @@ pub const LOST_AFTER_BEATS: usize = 3;
 /// ingest repeats after an unknown append comes within its request's time limit.
 pub const DUPLICATE_GRACE_MS: u64 = 30_000;
 
+/// Of a user's notifications, one is shown by itself unless so many came within [`STORM_WINDOW_MS`] before it (rule 14).
+/// Constants and no settings: every gateway must decide the same.
+pub const STORM_SINGLES_MAX: usize = 5;
+
+/// See [`STORM_SINGLES_MAX`]. Milliseconds of log time.
+pub const STORM_WINDOW_MS: u64 = 30_000;
+
 /// A place between records: everything below it has been had.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Position(u64);
@@ -82,6 +89,10 @@ pub struct Held<X> {
     pub id: NotificationId,
     /// When it is dropped.
     pub expires_at: UnixMillis,
+    /// Log time when it was folded.
+    pub came_at: UnixMillis,
+    /// One too many to be shown by itself (rule 14).
+    pub storm: bool,
     /// The notification as JSON, opaque here.
     pub payload: Bytes,
     /// The caller's own.
@@ -92,8 +103,10 @@ pub struct Held<X> {
 /// duplicates aside, which never began.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Outcomes {
-    /// Confirmed by a browser of their user.
+    /// Confirmed by a browser of their user, and shown there by themselves.
     pub delivered: u64,
+    /// Confirmed by a browser of their user that shows them in a digest (rule 14).
+    pub digested: u64,
     /// Expired before any browser of their user confirmed them.
     pub expired: u64,
     /// Gave way to newer ones of the same user, unconfirmed.
@@ -113,6 +126,8 @@ pub struct View {
     pub since: Offset,
     /// It was reported not to answer.
     pub stalled: bool,
+    /// It shows what a storm brings in digests.
+    pub digests: bool,
     /// It is the one of its browser that shows the next notification.
     pub owner: bool,
 }
@@ -217,6 +232,7 @@ impl Outcomes {
     pub fn since(self, before: Self) -> Self {
         Self {
             delivered: self.delivered - before.delivered,
+            digested: self.digested - before.digested,
             expired: self.expired - before.expired,
             user_bound: self.user_bound - before.user_bound,
             shard_bound: self.shard_bound - before.shard_bound,
@@ -229,6 +245,7 @@ impl Outcomes {
     pub fn plus(self, more: Self) -> Self {
         Self {
             delivered: self.delivered + more.delivered,
+            digested: self.digested + more.digested,
             expired: self.expired + more.expired,
             user_bound: self.user_bound + more.user_bound,
             shard_bound: self.shard_bound + more.shard_bound,
@@ -311,6 +328,7 @@ impl<X> Machine<X> {
             cursor: browser.cursor,
             since: known.since,
             stalled: known.stalled,
+            digests: known.digests,
             owner: browser.owner(&self.nodes) == Some(session),
         })
     }

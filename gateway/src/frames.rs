@@ -9,7 +9,7 @@ use bellwire_common::ids::UserId;
 use bellwire_common::notification::Notification;
 
 use crate::delivery::Held;
-use crate::protocol::{self, Protocol, native};
+use crate::protocol::{self, Head, Protocol, native};
 
 /// What the gateway keeps with a held notification.
 #[derive(Debug)]
@@ -26,27 +26,34 @@ impl Frames {
 }
 
 /// The frame of a notification for a protocol; none when its payload cannot be read (a later version wrote it).
-/// `keep` says that others will want the same one.
+/// `digests` says how tabs of this protocol show what a storm brings, the same in each call; `keep` that others will want the same one.
 pub(crate) fn frame(
     held: &Held<Frames>,
     protocol: Protocol,
     user: &UserId,
     log: &str,
+    digests: bool,
     keep: bool,
 ) -> Option<Utf8Bytes> {
     let cell = &held.extra.made[protocol as usize];
     if let Some(made) = cell.get() {
         return made.clone();
     }
-    let text = make(held, protocol, user, log);
+    let text = make(held, protocol, user, log, held.storm && digests);
     if keep {
         return cell.get_or_init(|| text).clone();
     }
     text
 }
 
-fn make(held: &Held<Frames>, protocol: Protocol, user: &UserId, log: &str) -> Option<Utf8Bytes> {
-    let notification: Notification = serde_json::from_slice(&held.payload).ok()?;
+/// The notification itself; none when this version cannot read it.
+pub(crate) fn notification_of(held: &Held<Frames>) -> Option<Notification> {
+    serde_json::from_slice(&held.payload).ok()
+}
+
+fn make(held: &Held<Frames>, protocol: Protocol, user: &UserId, log: &str, digested: bool) -> Option<Utf8Bytes> {
+    let notification = notification_of(held)?;
     let cursor = native::cursor_token(log, held.offset);
-    protocol::encode(protocol, user, &held.id, &cursor, &notification).map(Utf8Bytes::from)
+    protocol::encode(protocol, user, Head { id: &held.id, cursor: &cursor, digested }, &notification)
+        .map(Utf8Bytes::from)
 }

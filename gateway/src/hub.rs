@@ -27,6 +27,7 @@ pub(crate) struct Hub {
     pub(crate) admission: Arc<Admission>,
     /// Addresses whose `X-Forwarded-For` is believed.
     pub(crate) trusted_proxies: Vec<IpNet>,
+    digests: Vec<Protocol>,
     started: Instant,
     numbers: AtomicU64,
     draining: AtomicBool,
@@ -59,12 +60,18 @@ impl Hub {
             meters,
             admission: Admission::new(settings.limits),
             trusted_proxies: settings.trusted_proxies,
+            digests: settings.digests,
             started: Instant::now(),
             numbers: AtomicU64::new(1),
             draining: AtomicBool::new(false),
             tabs: Mutex::new(HashMap::new()),
             ended: Notify::new(),
         })
+    }
+
+    /// Whether tabs of this protocol show what a storm brings in digests.
+    pub(crate) fn digests(&self, protocol: Protocol) -> bool {
+        self.digests.contains(&protocol)
     }
 
     /// Milliseconds of the node's steady clock.

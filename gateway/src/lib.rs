@@ -18,6 +18,7 @@ mod peer;
 pub mod protocol;
 mod session;
 mod shard;
+mod storm;
 mod tab;
 pub mod trace;
 

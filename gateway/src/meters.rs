@@ -14,6 +14,7 @@ pub(crate) struct Meters {
     opened: [Counter; Protocol::ALL.len()],
     frames: [Counter; Protocol::ALL.len()],
     delivered: Counter,
+    digested: Counter,
     expired: Counter,
     user_bound: Counter,
     shard_bound: Counter,
@@ -37,6 +38,7 @@ impl Meters {
             opened: Protocol::ALL.map(|p| catalogue::GATEWAY_SESSIONS_OPENED.with(&[p.label()])),
             frames: Protocol::ALL.map(|p| catalogue::GATEWAY_FRAMES_SENT.with(&[p.label()])),
             delivered: catalogue::GATEWAY_NOTIFICATIONS_DELIVERED.with(&[]),
+            digested: catalogue::GATEWAY_NOTIFICATIONS_DIGESTED.with(&[]),
             expired: dropped("expired"),
             user_bound: dropped("user_bound"),
             shard_bound: dropped("shard_bound"),
@@ -71,6 +73,11 @@ impl Meters {
         self.write.record(read_at.elapsed());
     }
 
+    /// A frame that stands for several notifications, and waited for them.
+    pub(crate) fn digest_sent(&self, protocol: Protocol) {
+        self.frames[protocol as usize].increment(1);
+    }
+
     /// A payload that this version cannot show.
     pub(crate) fn unreadable(&self, protocol: Protocol) {
         catalogue::GATEWAY_FRAMES_UNREADABLE.count(&[protocol.label()]);
@@ -91,6 +98,7 @@ impl Meters {
     /// What has ended since this was told last.
     pub(crate) fn count_outcomes(&self, ended: Outcomes) {
         self.delivered.increment(ended.delivered);
+        self.digested.increment(ended.digested);
         self.expired.increment(ended.expired);
         self.user_bound.increment(ended.user_bound);
         self.shard_bound.increment(ended.shard_bound);
@@ -123,6 +131,7 @@ fn zero() {
     catalogue::GATEWAY_HANDSHAKES_REFUSED.zero();
     catalogue::GATEWAY_HANDSHAKES_HELD.zero();
     catalogue::GATEWAY_NOTIFICATIONS_DELIVERED.zero();
+    catalogue::GATEWAY_NOTIFICATIONS_DIGESTED.zero();
     catalogue::GATEWAY_NOTIFICATIONS_DROPPED.zero();
     catalogue::GATEWAY_NOTIFICATIONS_DUPLICATE.zero();
     catalogue::GATEWAY_FRAMES_SENT.zero();

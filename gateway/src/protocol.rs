@@ -75,22 +75,25 @@ impl Protocol {
     }
 }
 
-/// One notification as one text frame, the same for all tabs of the user that speak `protocol`.
-///
-/// `cursor` is the native token of its offset ([`native::cursor_token`]). None where the protocol cannot say
+/// What a frame says of a notification beside itself, where the protocol has a word for it.
+#[derive(Debug, Clone, Copy)]
+pub struct Head<'a> {
+    /// Its id.
+    pub id: &'a NotificationId,
+    /// The native token of its offset ([`native::cursor_token`]).
+    pub cursor: &'a str,
+    /// It came in a storm: to be shown in a digest.
+    pub digested: bool,
+}
+
+/// One notification as one text frame, the same for all tabs of the user that speak `protocol`. None where the protocol cannot say
 /// it: V1 and V2 know users by positive integers only, so no tab of theirs can be waiting for another one.
 #[must_use]
-pub fn encode(
-    protocol: Protocol,
-    user: &UserId,
-    id: &NotificationId,
-    cursor: &str,
-    n: &Notification,
-) -> Option<String> {
+pub fn encode(protocol: Protocol, user: &UserId, head: Head<'_>, n: &Notification) -> Option<String> {
     match protocol {
         Protocol::V1 => v1::notification(user, n),
         Protocol::V2 => v2::notification(user, n),
-        Protocol::Native => Some(native::notification(id, cursor, n)),
+        Protocol::Native => Some(native::notification(head, n)),
     }
 }
 

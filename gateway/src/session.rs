@@ -23,6 +23,7 @@ use crate::pace::{Allowance, Pace, Rate};
 use crate::protocol::native::{self, ErrorCode};
 use crate::protocol::{self, Dialect, End, Identity, Proof, Protocol, TabEvent, TestMessage};
 use crate::shard::Shard;
+use crate::storm::Digest;
 use crate::tab::Reasons;
 
 pub(crate) use self::socket::Socket;
@@ -30,6 +31,7 @@ use self::socket::{Heard, bytes_of};
 use self::wire::test_record;
 use self::write::Fed;
 
+mod digest;
 mod socket;
 mod wire;
 mod write;
@@ -61,6 +63,8 @@ pub(crate) struct Session {
     /// Tests that it asked for.
     tests: Pace,
     allowance: Allowance,
+    /// What of a storm is to be told yet, where the tab cannot make digests itself and is to have them.
+    storm: Option<Digest>,
 }
 
 /// Where an announced session gets its notifications; its drop tells the shard that the session is over.
@@ -87,6 +91,7 @@ pub(crate) fn serve(
     protocol: Protocol,
     identity: Option<Identity>,
 ) -> impl Future<Output = ()> + Send {
+    let storm = (protocol != Protocol::Native && seat.hub.digests(protocol)).then(Digest::default);
     let mut session = Box::new(Session {
         liveness: Liveness::new(protocol, seat.hub.now()),
         greeted: Some(seat.hub.reached()),
@@ -98,6 +103,7 @@ pub(crate) fn serve(
         leaving: None,
         tests: Pace::default(),
         allowance: Allowance::default(),
+        storm,
     });
     async move {
         let end = match session.run().await {
@@ -206,6 +212,7 @@ impl Session {
             from: None,
             confirmed: claimed,
             stalled: false,
+            digests: hub.digests(self.dialect.protocol()),
         };
         self.liveness.on_announced();
         if self.dialect.protocol() == Protocol::Native {
@@ -339,6 +346,8 @@ impl Session {
             self.flush().await?;
         }
         let deadline = if fed.more { self.seat.hub.now() } else { deadline };
+        let digest = self.storm.as_ref().and_then(Digest::due_at).filter(|_| self.leaving.is_none());
+        let deadline = digest.map_or(deadline, |due| due.min(deadline));
         Ok(self.leaving.map_or(deadline, |until| until.min(deadline)))
     }
 

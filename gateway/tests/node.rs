@@ -10,7 +10,7 @@ use bellwire_common::log::{Safety, SharedLog};
 use bellwire_common::notification::{Kind, Notification, Object};
 use bellwire_common::record::{Notify, Record};
 use bellwire_gateway::app::{Gateway, GatewaySettings, SessionLimits};
-use bellwire_gateway::protocol::SharedKey;
+use bellwire_gateway::protocol::{Protocol, SharedKey};
 use bellwire_testkit::tab::{Front, Profile, Tab};
 use ipnet::IpNet;
 use tokio::task::JoinHandle;
@@ -22,6 +22,8 @@ mod cases;
 mod limits;
 #[path = "node/slow.rs"]
 mod slow;
+#[path = "node/storm.rs"]
+mod storm;
 
 const TTL_MS: u64 = 600_000;
 
@@ -51,8 +53,10 @@ impl Node {
 
     /// One that believes these proxies.
     async fn start_behind(log: &SharedLog, limits: SessionLimits, trusted_proxies: Vec<IpNet>) -> Self {
-        let key = SharedKey::try_new(bellwire_testkit::bellwire::KEY).expect("a key");
-        let settings = GatewaySettings { ttl_ms: TTL_MS, shared_key: Some(key), limits, trusted_proxies };
+        Self::start_as(log, GatewaySettings { limits, trusted_proxies, ..settings() }).await
+    }
+
+    async fn start_as(log: &SharedLog, settings: GatewaySettings) -> Self {
         let gateway = Gateway::start(settings, log);
         gateway.caught_up().await;
         let listener = bind("127.0.0.1:0".parse().expect("an address")).expect("a free port");
@@ -68,6 +72,12 @@ impl Node {
         self.server.await.expect("the server ends");
         cut
     }
+}
+
+fn settings() -> GatewaySettings {
+    let key = SharedKey::try_new(bellwire_testkit::bellwire::KEY).expect("a key");
+    let (shared_key, trusted_proxies) = (Some(key), Vec::new());
+    GatewaySettings { ttl_ms: TTL_MS, shared_key, limits: LIMITS, trusted_proxies, digests: vec![Protocol::Native] }
 }
 
 fn log() -> SharedLog {

@@ -150,7 +150,11 @@ impl Page<'_> {
         }
         if let Some(confirmed) = &way.confirmed {
             let place = self.place(&confirmed.node, confirmed.session);
-            let what = if confirmed.before { "known to have it, told by" } else { "confirmed by" };
+            let what = match (confirmed.before, confirmed.digested) {
+                (true, _) => "known to have it, told by",
+                (false, true) => "confirmed, shown in a digest, by",
+                (false, false) => "confirmed by",
+            };
             self.event(confirmed.at, &format!("{what} {place}"));
         }
         if let Some(tab) = &way.tab {
@@ -185,11 +189,13 @@ impl Page<'_> {
 
 fn summary(story: &Story) -> String {
     let confirmed = story.browsers.iter().filter(|way| way.state == WayState::Confirmed).count();
+    let browsers = match story.browsers_left_out {
+        0 => format!("{confirmed} of {} browsers", story.browsers.len()),
+        _ => format!("{confirmed} of the {} browsers listed", story.browsers.len()),
+    };
     match (story.state, &story.dropped) {
-        (State::Delivered, _) if story.browsers_left_out > 0 => {
-            format!("DELIVERED to {confirmed} of the {} browsers listed", story.browsers.len())
-        }
-        (State::Delivered, _) => format!("DELIVERED to {confirmed} of {} browsers", story.browsers.len()),
+        (State::Delivered, _) => format!("DELIVERED to {browsers}"),
+        (State::Digested, _) => format!("DELIVERED to {browsers}, in the digest of a storm"),
         (State::Waiting, _) => "WAITING, nobody has confirmed it yet".to_owned(),
         (State::Dropped, Some(dropped)) => format!("DROPPED, {}", why(&dropped.reason)),
         (State::Dropped, None) => "DROPPED".to_owned(),

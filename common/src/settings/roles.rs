@@ -46,6 +46,19 @@ pub struct Tabs {
     pub handshakes_per_second: u32,
     /// Who is believed to say for whom it speaks.
     pub trusted_proxies: Vec<IpNet>,
+    /// Whose tabs show a storm as a digest.
+    pub digests: Digests,
+}
+
+/// Protocols whose tabs show a storm as a digest.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Digests {
+    /// openITCOCKPIT 5.3 and older.
+    pub v1: bool,
+    /// openITCOCKPIT's new front end.
+    pub v2: bool,
+    /// Bellwire's own, by WebSocket or event stream.
+    pub native: bool,
 }
 
 /// Settings of `bellwire gateway`. Its log is never [`LogAddress::Embedded`] or [`LogAddress::Memory`].
@@ -273,6 +286,7 @@ impl<'a> Values<'a> {
             sessions_per_address: self.required("max-sessions-per-address", value::count, 1),
             handshakes_per_second: self.required("max-handshakes-per-second", value::handshakes, 1),
             trusted_proxies: self.required("trusted-proxies", value::networks, Vec::new()),
+            digests: self.required("digests", value::digests, Digests::default()),
         }
     }
 

@@ -87,6 +87,15 @@ fn bounds_on_tabs_are_read_and_checked() {
 }
 
 #[test]
+fn digests_are_for_those_that_are_named() {
+    let of = |given: &str| args(given).standalone().unwrap().settings.tabs.digests;
+    assert_eq!(of(""), Digests { native: true, v1: false, v2: false });
+    assert_eq!(of("--digests v1,v2"), Digests { native: false, v1: true, v2: true });
+    assert_eq!(of("--digests none"), Digests::default());
+    refused(args("--digests v3").standalone(), &["digests", "native, v1 and v2", "not `v3`"]);
+}
+
+#[test]
 fn the_other_roles_have_their_own_ports() {
     let gateway = args("--log amqp://h").gateway().unwrap();
     assert_eq!(gateway.settings.listen.port(), 8083);

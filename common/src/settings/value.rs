@@ -9,6 +9,7 @@ use ipnet::IpNet;
 use tracing_subscriber::filter::Targets;
 
 use super::amqp::{self, Amqp};
+use super::roles::Digests;
 use super::secret::{SECRET_BYTES_MAX, Secret};
 use crate::ids::SHARDS_MAX;
 
@@ -165,6 +166,19 @@ fn network(text: &str) -> Result<IpNet, String> {
         return Err(format!("`{text}` is an address in the network {}; give the one or the other", net.trunc()));
     }
     Ok(net)
+}
+
+pub(super) fn digests(text: &str) -> Result<Digests, String> {
+    let mut digests = Digests::default();
+    for word in text.split(',').map(str::trim).filter(|_| text != "none") {
+        match word {
+            "v1" => digests.v1 = true,
+            "v2" => digests.v2 = true,
+            "native" => digests.native = true,
+            _ => return Err(format!("must be native, v1 and v2 with commas between them, or none, not `{text}`")),
+        }
+    }
+    Ok(digests)
 }
 
 pub(super) fn path(text: &str) -> Result<PathBuf, String> {

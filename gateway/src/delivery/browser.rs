@@ -43,6 +43,8 @@ pub(super) struct Session {
     /// Its age: where it was announced first, or was good again last.
     pub(super) since: Offset,
     pub(super) stalled: bool,
+    /// It shows what a storm brings in digests (rule 14).
+    pub(super) digests: bool,
     /// Where it was named last (rule 8).
     pub(super) named: Offset,
 }
@@ -75,11 +77,12 @@ impl Browser {
                 known.since = offset;
             }
             known.stalled = opened.stalled;
+            known.digests = opened.digests;
             return false;
         }
         let since = opened.since.unwrap_or(offset).min(offset);
         self.sessions.reserve_exact(usize::from(self.sessions.is_empty()));
-        self.sessions.push(Session { id, since, stalled: opened.stalled, named: offset });
+        self.sessions.push(Session { id, since, stalled: opened.stalled, digests: opened.digests, named: offset });
         true
     }
 

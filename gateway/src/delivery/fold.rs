@@ -24,21 +24,23 @@ impl<X> Machine<X> {
     ) {
         let is_new = self.window.remember(&notify.user, &notify.id, notify.expires_at, offset);
         let Notify { id, user, accepted_at, expires_at, payload } = notify;
-        let accepted = Accepted { user: user.clone(), id: id.clone(), offset, accepted_at, expires_at };
+        let came_at = self.clock.now();
+        let storm = self.users.get(&user).is_some_and(|user| user.is_storm(came_at));
+        let accepted = Accepted { user: user.clone(), id: id.clone(), offset, accepted_at, expires_at, storm };
         if !is_new {
             self.outcomes.duplicate += 1;
             touched.happened.push(Happened::Repeated(accepted));
             return;
         }
         touched.happened.push(Happened::Accepted(accepted));
-        if expires_at <= self.clock.now() {
+        if expires_at <= came_at {
             self.outcomes.expired += 1;
             self.tell_dropped(user, offset, Reason::Expired, true, touched);
             return;
         }
         self.window.bytes += payload.len();
         self.window.oldest.push_back((offset, user.clone()));
-        let held = Arc::new(Held { offset, id, expires_at, payload, extra: extra() });
+        let held = Arc::new(Held { offset, id, expires_at, came_at, storm, payload, extra: extra() });
         self.users.entry(user.clone()).or_default().hold(held);
         self.keep_bounds(&user, touched);
         touched.users.push(user);
@@ -125,13 +127,14 @@ impl<X> Machine<X> {
         let place = (opened.user.clone(), browser.id.clone());
         let cursor = browser.cursor;
         let owner = if is_new { browser.owner(&self.nodes) } else { None };
-        user.saw(cursor.min(Position::after_optional(opened.cursor)), &mut self.outcomes);
+        user.saw(cursor.min(Position::after_optional(opened.cursor)), opened.digests, &mut self.outcomes);
         if is_new {
             touched.prove.extend(owner);
         }
         if from < cursor {
             let (user, browser) = place.clone();
-            touched.moved(Moved { user, browser, session, from, upto: cursor, before: true, at });
+            let digests = opened.digests;
+            touched.moved(Moved { user, browser, session, from, upto: cursor, before: true, digests, at });
         }
         let Some(known) = self.nodes.get_mut(&node) else { return };
         if let Some(old) = known.sessions.insert(session.number, place.clone())
@@ -162,9 +165,11 @@ impl<X> Machine<X> {
         let Some(browser) = user.browser_mut(&browser_id) else { return };
         let from = browser.cursor;
         browser.on_confirmed(offset, session, Position::after(upto));
+        let digests = browser.session(session).is_some_and(|session| session.digests);
         let upto = Position::after(upto);
-        user.saw(upto, &mut self.outcomes);
-        touched.moved(Moved { user: user_id.clone(), browser: browser_id, session, from, upto, before: false, at });
+        user.saw(upto, digests, &mut self.outcomes);
+        let (user, browser) = (user_id.clone(), browser_id);
+        touched.moved(Moved { user, browser, session, from, upto, before: false, digests, at });
         touched.users.push(user_id);
     }
 

@@ -42,6 +42,8 @@ pub struct Accepted {
     pub accepted_at: UnixMillis,
     /// When it is dropped.
     pub expires_at: UnixMillis,
+    /// One too many to be shown by itself (rule 14).
+    pub storm: bool,
 }
 
 /// A browser is known to have what it was not known to have before: one span, whatever is in it.
@@ -59,6 +61,8 @@ pub struct Moved {
     pub upto: Position,
     /// It was told with the tab's name, and not as its proof: the browser had it before.
     pub before: bool,
+    /// The session shows what a storm brings in digests.
+    pub digests: bool,
     /// The clock of the node that reported it.
     pub at: UnixMillis,
 }

@@ -29,6 +29,8 @@ pub struct Mine {
     pub confirmed: Position,
     /// It does not answer at present.
     pub stalled: bool,
+    /// It shows what a storm brings in digests.
+    pub digests: bool,
 }
 
 /// One node's side of one shard.
@@ -270,6 +272,7 @@ fn opened(number: u64, mine: &Mine, view: Option<&View>) -> Line {
         cursor: cursor.last(),
         from: mine.from,
         stalled: mine.stalled,
+        digests: mine.digests,
     })
 }
 

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use bellwire_common::ids::{BrowserId, NodeId, NotificationId, Offset, SessionId, UnixMillis, UserId};
 use bellwire_common::record::{Entry as Line, Notify, Opened, Record, Report};
 
-use super::{DUPLICATE_GRACE_MS, Happened, Limits, Machine, Position, Touched};
+use super::{DUPLICATE_GRACE_MS, Happened, Limits, Machine, Position, STORM_SINGLES_MAX, STORM_WINDOW_MS, Touched};
 
 mod happened;
 mod properties;
@@ -156,5 +156,6 @@ fn opened(session: SessionId, browser: &str, from: Option<Offset>) -> Opened {
         cursor: None,
         from,
         stalled: false,
+        digests: false,
     }
 }

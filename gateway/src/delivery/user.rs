@@ -8,7 +8,7 @@ use bellwire_common::record::Opened;
 
 use super::browser::Browser;
 use super::bug::Bug;
-use super::{Held, Outcomes, Position};
+use super::{Held, Outcomes, Position, STORM_SINGLES_MAX, STORM_WINDOW_MS};
 use crate::planted;
 
 #[derive(Debug, PartialEq)]
@@ -75,16 +75,26 @@ impl<X> User<X> {
         self.browsers.retain(|browser| browser.id != *id || browser.away_since() != Some(since));
     }
 
-    /// Notes that a browser has everything below `upto`; what that is the first to have is delivered.
-    pub(super) fn saw(&mut self, upto: Position, outcomes: &mut Outcomes) {
+    /// Notes that a browser has everything below `upto`; what that is the first to have is delivered, or, from a storm
+    /// where those are shown in digests, digested.
+    pub(super) fn saw(&mut self, upto: Position, digests: bool, outcomes: &mut Outcomes) {
         if upto > self.seen {
-            let (from, to) = (self.index_of(self.seen), self.index_of(upto));
-            outcomes.delivered += (to - from) as u64;
+            let news = self.held.range(self.index_of(self.seen)..self.index_of(upto));
+            let ended = news.len() as u64;
+            let digested = news.filter(|held| digests && held.storm).count() as u64;
+            outcomes.digested += digested;
+            outcomes.delivered += ended - digested;
             self.seen = upto;
         }
     }
 
     // --- notifications ---
+
+    /// Whether one that comes at this log time is one too many to be shown by itself.
+    pub(super) fn is_storm(&self, now: UnixMillis) -> bool {
+        let nth_last = self.held.len().checked_sub(STORM_SINGLES_MAX).and_then(|index| self.held.get(index));
+        nth_last.is_some_and(|held| held.came_at.plus(STORM_WINDOW_MS) > now)
+    }
 
     pub(super) fn hold(&mut self, held: Arc<Held<X>>) {
         self.bytes += held.payload.len();

@@ -3,12 +3,12 @@
 //! `docs/protocol.md` describes it completely. Clients ignore fields and `op`s that they do not know; so does
 //! the server with fields.
 
-use bellwire_common::ids::{NotificationId, Offset, SessionId};
+use bellwire_common::ids::{Offset, SessionId};
 use bellwire_common::notification::{Kind, Notification, Object};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::{Identity, json};
+use super::{Head, Identity, json};
 
 mod client;
 
@@ -166,7 +166,7 @@ pub(super) fn status(key: &str, value_json: &[u8]) -> Option<String> {
     Some(json::text(&Status { op: "status", key, value }, 48 + key.len() + value_json.len()))
 }
 
-pub(super) fn notification(id: &NotificationId, cursor: &str, n: &Notification) -> String {
+pub(super) fn notification(head: Head<'_>, n: &Notification) -> String {
     #[derive(Serialize)]
     struct Frame<'a> {
         op: &'a str,
@@ -188,11 +188,13 @@ pub(super) fn notification(id: &NotificationId, cursor: &str, n: &Notification) 
         icon: Option<&'a str>,
         #[serde(skip_serializing_if = "Option::is_none")]
         url: Option<&'a str>,
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        digested: bool,
     }
     let frame = Frame {
         op: "notification",
-        id: id.as_str(),
-        cursor,
+        id: head.id.as_str(),
+        cursor: head.cursor,
         timestamp: n.timestamp,
         kind: n.kind,
         notification_type: &n.notification_type,
@@ -203,6 +205,7 @@ pub(super) fn notification(id: &NotificationId, cursor: &str, n: &Notification) 
         body: &n.body,
         icon: n.icon.as_deref().filter(|icon| !icon.is_empty()),
         url: n.url.as_deref().filter(|url| !url.is_empty()),
+        digested: head.digested,
     };
     json::text(&frame, FRAME_BYTES + n.title.len() + n.body.len())
 }

@@ -19,6 +19,7 @@ use crate::frames::{Frames, frame};
 use crate::liveness::V1_GIVEN_UP_MS;
 use crate::protocol::{self, End, Protocol, native};
 use crate::shard::Shard;
+use crate::storm::Digest;
 use crate::trace::Sent;
 
 /// Notifications fetched at a time: what is held twice, in the list and in the socket's buffer, stays small.
@@ -46,16 +47,19 @@ impl Session {
     /// Writes notifications that wait, at most [`TURN_BYTES`].
     pub(super) async fn feed_next(&mut self) -> Result<Fed, End> {
         let mut fed = Fed::default();
+        let position = self.position();
         let Some(place) = &mut self.place else { return Ok(fed) };
-        let mut next = place.shard.next(self.seat.number, self.liveness.written(), FETCH_MAX);
+        let mut next = place.shard.next(self.seat.number, position, FETCH_MAX);
         if next.generation != place.generation {
             debug!("another log: the tab starts anew");
             place.generation = next.generation;
             self.liveness.on_replaced();
             self.dialect.on_replaced(fastrand::u64(..));
+            self.storm.iter_mut().for_each(Digest::drop_gathered);
             next = place.shard.next(self.seat.number, self.liveness.written(), FETCH_MAX);
         }
         if next.held.is_empty() {
+            fed.any = self.feed_digest_if_due().await?;
             return Ok(fed);
         }
         let (shard, user) = (Arc::clone(&place.shard), place.user.clone());
@@ -66,6 +70,7 @@ impl Session {
         self.note_sent(&mut turn);
         written?;
         fed.more |= turn.bytes >= TURN_BYTES;
+        self.feed_digest_if_due().await?;
         Ok(fed)
     }
 
@@ -78,7 +83,13 @@ impl Session {
     ) -> Result<(), End> {
         for held in next.held {
             let upto = Position::after(held.offset);
-            let Some(text) = frame(&held, self.dialect.protocol(), user, shard.name(), !next.alone) else {
+            if held.storm && self.gather(&held) {
+                continue;
+            }
+            // What stands behind the digest would prove it too.
+            self.feed_digest().await?;
+            let digests = self.seat.hub.digests(self.dialect.protocol());
+            let Some(text) = frame(&held, self.dialect.protocol(), user, shard.name(), digests, !next.alone) else {
                 self.seat.hub.meters.unreadable(self.dialect.protocol());
                 self.liveness.on_skipped(upto);
                 self.note_sent(turn);

@@ -111,8 +111,10 @@ pub struct Story {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
-    /// A browser of its user has confirmed it.
+    /// A browser of its user has confirmed it, and shown it by itself.
     Delivered,
+    /// A browser of its user has confirmed it, and shown it in the digest of a storm.
+    Digested,
     /// Nobody has confirmed it yet.
     Waiting,
     /// It ended before anybody confirmed it.
@@ -199,4 +201,6 @@ pub struct Confirmed {
     pub at: u64,
     /// The browser said so when the tab opened, or the node when it named its tabs: it had it before.
     pub before: bool,
+    /// It was shown there in the digest of a storm.
+    pub digested: bool,
 }

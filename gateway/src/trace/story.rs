@@ -67,7 +67,7 @@ impl Scene<'_> {
         let repeats = self.repeats(accepted, events);
         let over = end.is_some() || accepted.expires_at <= self.time;
         let between = self.between(accepted, events);
-        let is_confirmed = between.values().any(|between| between.moved.is_some());
+        let confirmed = confirmed_state(accepted, events).filter(|_| between.values().any(|b| b.moved.is_some()));
         Story {
             id: accepted.id.to_string(),
             user: accepted.user.to_string(),
@@ -79,15 +79,14 @@ impl Scene<'_> {
             // What came first counts: a proof that comes after the end changes nothing.
             state: match &end {
                 Some((_, true)) => State::Dropped,
-                _ if is_confirmed => State::Delivered,
-                Some((_, false)) => State::Delivered,
-                None => State::Waiting,
+                Some((_, false)) => confirmed.unwrap_or(State::Delivered),
+                None => confirmed.unwrap_or(State::Waiting),
             },
             dropped: end.map(|(dropped, _)| dropped),
             repeats_left_out: repeats.len().saturating_sub(LISTED_MAX),
             repeats: repeats.into_iter().take(LISTED_MAX).collect(),
             browsers_left_out: between.len().saturating_sub(LISTED_MAX),
-            browsers: between.iter().take(LISTED_MAX).map(|(id, b)| b.way(id, accepted.offset, over)).collect(),
+            browsers: between.iter().take(LISTED_MAX).map(|(id, b)| b.way(id, accepted, over)).collect(),
         }
     }
 
@@ -140,8 +139,8 @@ impl Between<'_> {
         session.node == here && self.sent.iter().any(|sent| sent.session == session.number)
     }
 
-    fn way(&self, id: &BrowserId, offset: Offset, over: bool) -> Way {
-        let state = self.state(offset, over);
+    fn way(&self, id: &BrowserId, accepted: &Accepted, over: bool) -> Way {
+        let state = self.state(accepted.offset, over);
         let owner = self.known.and_then(|known| known.sessions.first()).filter(|_| state == WayState::Waiting);
         let away_since = self.known.and_then(|known| known.away_since).filter(|_| state == WayState::Away);
         let sent_left_out = self.sent.len().saturating_sub(SENT_MAX);
@@ -150,7 +149,7 @@ impl Between<'_> {
             state,
             sent: self.sent.iter().skip(sent_left_out).map(|sent| sent_view(sent)).collect(),
             sent_left_out,
-            confirmed: self.moved.map(confirmed),
+            confirmed: self.moved.map(|moved| confirmed(moved, accepted)),
             tab: owner.map(tab),
             away_since: away_since.map(|at| at.0),
         }
@@ -168,6 +167,15 @@ impl Between<'_> {
             Some(_) => WayState::Waiting,
         }
     }
+}
+
+/// By the first proof, as the metrics count it.
+fn confirmed_state(accepted: &Accepted, events: &[Event]) -> Option<State> {
+    let first = events.iter().find_map(|event| match event {
+        Event::Happened(Happened::Moved(moved)) if moved.covers(accepted.offset) => Some(moved),
+        _ => None,
+    })?;
+    Some(if accepted.storm && first.digests { State::Digested } else { State::Delivered })
 }
 
 fn dropped(event: &Event, of: Offset) -> Option<(Dropped, bool)> {
@@ -198,9 +206,15 @@ fn sent_view(sent: &Sent) -> SentView {
     SentView { session: sent.session, protocol: sent.protocol.label().to_owned(), at: sent.at.0 }
 }
 
-fn confirmed(moved: &Moved) -> Confirmed {
+fn confirmed(moved: &Moved, accepted: &Accepted) -> Confirmed {
     let SessionId { node, number } = moved.session;
-    Confirmed { node: node.to_string(), session: number, at: moved.at.0, before: moved.before }
+    Confirmed {
+        node: node.to_string(),
+        session: number,
+        at: moved.at.0,
+        before: moved.before,
+        digested: accepted.storm && moved.digests,
+    }
 }
 
 fn number(position: Position) -> Option<u64> {

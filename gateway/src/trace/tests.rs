@@ -26,6 +26,7 @@ fn accepted(user: &str, id: &str, offset: u64) -> Accepted {
         offset: Offset(offset),
         accepted_at: UnixMillis(1_000 + offset),
         expires_at: UnixMillis(601_000 + offset),
+        storm: false,
     }
 }
 
@@ -37,7 +38,7 @@ fn moved_by(session: SessionId, browser: &str, span: std::ops::Range<u64>) -> Ha
     let (from, upto) = (Position::from_u64(span.start), Position::from_u64(span.end));
     let browser = BrowserId::try_new(browser).unwrap();
     let at = UnixMillis(2_000 + span.end);
-    Happened::Moved(Moved { user: user("7"), browser, session, from, upto, before: false, at })
+    Happened::Moved(Moved { user: user("7"), browser, session, from, upto, before: false, digests: false, at })
 }
 
 fn dropped(offset: u64, reason: Reason, unseen: bool) -> Happened {
@@ -201,6 +202,24 @@ fn every_browser_has_its_way() {
     assert_eq!(state(vec![], to_x(), None), (Waiting, Way::Forgotten));
     assert_eq!(state(vec![end(true)], to_x(), None), (Dropped, Way::Dropped));
     assert_eq!(state(vec![end(true), proof()], None, here()), (Dropped, Way::Late), "its end came first");
+}
+
+#[test]
+fn what_came_in_a_storm_ends_in_a_digest_where_there_are_digests() {
+    let storm = || Happened::Accepted(Accepted { storm: true, ..accepted("7", "n", 10) });
+    let by = |digests| match moved("x", HERE, 10..11) {
+        Happened::Moved(moved) => Happened::Moved(Moved { digests, ..moved }),
+        other => other,
+    };
+    let told = |events: [Happened; 2]| {
+        let mut journal = journal();
+        tell(&mut journal, events);
+        let story = scene(&journal, &wanted(None, Some("n")), vec![]).stories().next().unwrap();
+        (story.state, story.browsers[0].confirmed.as_ref().unwrap().digested)
+    };
+    assert_eq!(told([storm(), by(true)]), (State::Digested, true));
+    assert_eq!(told([storm(), by(false)]), (State::Delivered, false));
+    assert_eq!(told([Happened::Accepted(accepted("7", "n", 10)), by(true)]), (State::Delivered, false));
 }
 
 /// What becomes of `n`, which stands at 10, on its way to `y`, and how often it was sent there.

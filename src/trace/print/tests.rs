@@ -47,7 +47,8 @@ fn answer(notifications: Vec<Story>) -> Answer {
 
 fn whole() -> Answer {
     let sent = Sent { session: 12, protocol: "v2".to_owned(), at: NOW - 3_990 };
-    let confirmed = |node: &str| Confirmed { node: node.to_owned(), session: 12, at: NOW - 3_000, before: false };
+    let confirmed =
+        |node: &str| Confirmed { node: node.to_owned(), session: 12, at: NOW - 3_000, before: false, digested: false };
     let delivered = vec![
         Way { sent: vec![sent.clone()], confirmed: Some(confirmed(HERE)), ..way("a", WayState::Confirmed) },
         Way { confirmed: Some(confirmed(THERE)), ..way("b", WayState::Confirmed) },
@@ -95,7 +96,7 @@ fn people_read_this() {
 #[test]
 fn the_end_is_told_of_what_somebody_had_and_without_a_time_that_is_none() {
     let expired = Dropped { reason: "expired".to_owned(), at: 0 };
-    let confirmed = Confirmed { node: HERE.to_owned(), session: 12, at: NOW - 3_000, before: false };
+    let confirmed = Confirmed { node: HERE.to_owned(), session: 12, at: NOW - 3_000, before: false, digested: false };
     let sent = Sent { session: 12, protocol: "v2".to_owned(), at: NOW - 3_990 };
     let ways = vec![
         Way { confirmed: Some(confirmed), sent: vec![sent], sent_left_out: 3, ..way("x", WayState::Confirmed) },

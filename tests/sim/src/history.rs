@@ -111,8 +111,8 @@ pub struct History {
     pub nodes: Vec<NodeLife>,
     /// Kinds of fault that have really happened, as often as they did.
     pub faults: Vec<Kind>,
-    /// Outcomes that nodes have counted: delivered, expired, user bound, shard bound, duplicate.
-    pub counted: [u64; 5],
+    /// Outcomes that nodes have counted: delivered, digested, expired, user bound, shard bound, duplicate.
+    pub counted: [u64; 6],
     /// The log that is there now.
     pub epoch: u32,
     /// When it was replaced.

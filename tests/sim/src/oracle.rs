@@ -243,7 +243,7 @@ fn states_differ(world: &World) -> Option<Violation> {
                 let next = m.next(session, Position::default(), 1_000);
                 let soon = UnixMillis(EPOCH_MS + world.now + EXPIRY_MARGIN_MS);
                 let held = next.held.iter().filter(|held| held.expires_at > soon);
-                let offsets: Vec<u64> = held.map(|held| held.offset.0).collect();
+                let offsets: Vec<(u64, bool)> = held.map(|held| (held.offset.0, held.storm)).collect();
                 (m.owner(&user, &browser), offsets)
             };
             if asks(a) != asks(b) {
@@ -296,10 +296,10 @@ fn books_are_wrong(world: &World) -> Option<Violation> {
     }
     let came = history.sent.iter().filter(|sent| sent.records > 0).count() as u64;
     let repeated: u64 = history.sent.iter().map(|sent| sent.records.saturating_sub(1)).sum();
-    let [delivered, expired, user_bound, shard_bound, duplicate] = history.counted;
-    let ended = delivered + expired + user_bound + shard_bound;
+    let [delivered, digested, expired, user_bound, shard_bound, duplicate] = history.counted;
+    let ended = delivered + digested + expired + user_bound + shard_bound;
     let text = format!(
-        "{came} came: {delivered} delivered, {expired} expired, {user_bound} and {shard_bound} gave way; \
+        "{came} came: {delivered} delivered, {digested} digested, {expired} expired, {user_bound} and {shard_bound} gave way; \
          {duplicate} of {repeated} duplicates"
     );
     // Long after its expiry a repetition is not known as one any more: it is expired like anything old.

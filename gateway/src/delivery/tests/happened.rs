@@ -11,7 +11,7 @@ impl World {
     fn accepted(&self, id: &str, offset: Offset, expires_at: u64) -> Accepted {
         let id = NotificationId::try_new(id).unwrap();
         let (accepted_at, expires_at) = (UnixMillis(self.now), UnixMillis(expires_at));
-        Accepted { user: user(), id, offset, accepted_at, expires_at }
+        Accepted { user: user(), id, offset, accepted_at, expires_at, storm: false }
     }
 
     fn dropped(&self, offset: Offset, reason: Reason, unseen: bool) -> Happened {
@@ -21,7 +21,16 @@ impl World {
 
 fn moved(browser: &str, session: SessionId, span: (Position, Position), at: u64) -> Moved {
     let (from, upto) = span;
-    Moved { user: user(), browser: browser_id(browser), session, from, upto, before: false, at: UnixMillis(at) }
+    Moved {
+        user: user(),
+        browser: browser_id(browser),
+        session,
+        from,
+        upto,
+        before: false,
+        digests: false,
+        at: UnixMillis(at),
+    }
 }
 
 #[test]

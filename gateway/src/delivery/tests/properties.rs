@@ -34,13 +34,19 @@ fn session(number: u8) -> SessionId {
     tab(NodeId(u64::from(number % 3) + 1), u64::from(number))
 }
 
+fn digests(session: SessionId) -> bool {
+    session.number % 2 == 1
+}
+
 fn run(world: &mut World, step: &Step) {
     match *step {
         Step::Notify(id, ttl) => {
             world.notify_until(&format!("n{id}"), world.now + u64::from(ttl) * 1000);
         }
         Step::Open(number, browser) => {
-            world.open(session(number), &format!("b{browser}"));
+            let (session, from) = (session(number), world.machine.applied().last());
+            let opened = Opened { digests: digests(session), ..opened(session, &format!("b{browser}"), from) };
+            world.report(session.node, vec![Line::Opened(opened)]);
         }
         Step::Close(number) => world.close(session(number)),
         Step::Confirm(number, back) => {
@@ -103,7 +109,7 @@ proptest! {
             run(&mut world, step);
         }
         let outcomes = world.machine.outcomes();
-        let ended = outcomes.delivered + outcomes.expired + outcomes.user_bound + outcomes.shard_bound;
+        let ended = outcomes.delivered + outcomes.digested + outcomes.expired + outcomes.user_bound + outcomes.shard_bound;
         let seen = world.machine.users.get(&user()).map(|u| u.seen).unwrap_or_default();
         let open = world.machine.users.get(&user()).map_or(0, |u| u.held_from(seen).count()) as u64;
         prop_assert_eq!(ended + outcomes.duplicate + open, came);
@@ -118,20 +124,20 @@ proptest! {
             run(&mut world, step);
         }
         let mut told = Outcomes::default();
-        let mut open: Vec<Offset> = Vec::new();
+        let mut open: Vec<(Offset, bool)> = Vec::new();
         for happened in &world.happened {
             match happened {
-                Happened::Accepted(accepted) => open.push(accepted.offset),
+                Happened::Accepted(accepted) => open.push((accepted.offset, accepted.storm)),
                 Happened::Repeated(_) => told.duplicate += 1,
                 Happened::Moved(moved) => {
                     prop_assert!(moved.from < moved.upto);
-                    let before = open.len();
-                    open.retain(|&offset| !moved.covers(offset));
-                    told.delivered += (before - open.len()) as u64;
+                    for (_, storm) in open.extract_if(.., |(offset, _)| moved.covers(*offset)) {
+                        *(if storm && moved.digests { &mut told.digested } else { &mut told.delivered }) += 1;
+                    }
                 }
                 Happened::Dropped { offset, unseen, reason, .. } => {
-                    prop_assert_eq!(open.contains(offset), *unseen);
-                    open.retain(|open| open != offset);
+                    prop_assert_eq!(open.iter().any(|(open, _)| open == offset), *unseen);
+                    open.retain(|(open, _)| open != offset);
                     match reason {
                         Reason::Expired => told.expired += u64::from(*unseen),
                         Reason::UserBound => told.user_bound += u64::from(*unseen),
@@ -141,6 +147,28 @@ proptest! {
             }
         }
         prop_assert_eq!(told, world.machine.outcomes());
+    }
+
+    /// By the times of the log: never more single ones, and none in a digest without need.
+    #[test]
+    fn a_window_has_so_many_single_ones(gaps in proptest::collection::vec(0..20_000u64, 1..60)) {
+        let mut world = World::with(Limits { user_entries: 1000, ..limits() });
+        world.begin(A);
+        let mut came: Vec<(u64, bool)> = Vec::new();
+        for (number, gap) in gaps.into_iter().enumerate() {
+            // Most of a storm comes at once.
+            if gap > 10_000 {
+                world.pass(A, gap - 10_000);
+            }
+            world.notify(&format!("n{number}"));
+            let held = world.machine.users[&user()].held_from(Position::default()).last().unwrap();
+            prop_assert_eq!(held.came_at, world.machine.time());
+            came.push((held.came_at.0, held.storm));
+        }
+        for (index, &(at, storm)) in came.iter().enumerate() {
+            let before = came[..index].iter().filter(|(other, _)| other + STORM_WINDOW_MS > at);
+            prop_assert_eq!(storm, before.count() >= STORM_SINGLES_MAX);
+        }
     }
 
     #[test]
@@ -157,7 +185,7 @@ proptest! {
                 let view = world.machine.view(s).unwrap();
                 let browser = browser_of(&world, s.number as u8).unwrap();
                 Line::Opened(Opened {
-                    since: Some(view.since), cursor: view.cursor.last(), stalled: view.stalled,
+                    since: Some(view.since), cursor: view.cursor.last(), stalled: view.stalled, digests: view.digests,
                     ..opened(s, &browser, None)
                 })
             });

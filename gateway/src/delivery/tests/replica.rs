@@ -52,8 +52,14 @@ impl Node {
     }
 
     fn open(&mut self, number: u64, reached: Reached) {
-        let mine =
-            Mine { user: user(), browser: browser_id("x"), from: None, confirmed: Position::default(), stalled: false };
+        let mine = Mine {
+            user: user(),
+            browser: browser_id("x"),
+            from: None,
+            confirmed: Position::default(),
+            stalled: false,
+            digests: false,
+        };
         self.replica.open(self.now, number, reached, mine);
     }
 

@@ -15,8 +15,14 @@ impl Desk {
     }
 
     fn open(&mut self, number: u64) {
-        let mine =
-            Mine { user: user(), browser: browser_id("x"), from: None, confirmed: Position::default(), stalled: false };
+        let mine = Mine {
+            user: user(),
+            browser: browser_id("x"),
+            from: None,
+            confirmed: Position::default(),
+            stalled: false,
+            digests: false,
+        };
         self.reporter.open(number, mine);
     }
 

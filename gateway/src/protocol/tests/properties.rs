@@ -127,7 +127,14 @@ fn what_is_no_token_is_refused() {
 fn v1_and_v2_name_users_by_integers_only() {
     let notification = serde_json::from_str(r#"{"timestamp":1,"kind":"host","title":"t"}"#).unwrap();
     let id = NotificationId::try_new("n1").unwrap();
-    let frame = |protocol, user: &str| encode(protocol, &UserId::try_new(user).unwrap(), &id, "log:1", &notification);
+    let frame = |protocol, user: &str| {
+        encode(
+            protocol,
+            &UserId::try_new(user).unwrap(),
+            Head { id: &id, cursor: "log:1", digested: false },
+            &notification,
+        )
+    };
     for user in ["alice", "0", "-7", "+7", "07", "9223372036854775808"] {
         assert_eq!(frame(Protocol::V1, user), None, "{user}");
         assert_eq!(frame(Protocol::V2, user), None, "{user}");

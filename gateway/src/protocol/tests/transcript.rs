@@ -166,9 +166,11 @@ fn handshake(rest: &str) -> String {
 }
 
 fn frames(rest: &str) -> String {
+    let (rest, digested) = rest.strip_suffix(" in a storm").map_or((rest, false), |rest| (rest, true));
     let notification = serde_json::from_str(rest).unwrap_or_else(|error| panic!("{rest}: {error}"));
     let (user, id) = (UserId::try_new("7").unwrap(), NotificationId::try_new("n1").unwrap());
-    let frame = |protocol| encode(protocol, &user, &id, "log-0:42", &notification).unwrap();
+    let frame =
+        |protocol| encode(protocol, &user, Head { id: &id, cursor: "log-0:42", digested }, &notification).unwrap();
     let line = |protocol: Protocol| format!("< {}: {}\n", protocol.label(), line_of(protocol, &frame(protocol)));
     Protocol::ALL.map(line).concat()
 }

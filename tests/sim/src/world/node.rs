@@ -6,7 +6,7 @@ use bellwire_common::ids::{NodeId, UnixMillis};
 use bellwire_common::record::{Record, Report};
 
 use super::{Event, Node, ReaderPlace, State, World};
-use crate::delivery::{Doubt, Position, Replica, Timing, Touched, Wake};
+use crate::delivery::{Doubt, Outcomes, Position, Replica, Timing, Touched, Wake};
 use crate::history::{Ms, NodeLife};
 use crate::liveness::Liveness;
 use crate::plan::Kind;
@@ -91,8 +91,9 @@ impl World {
         }
         self.nodes[index].reader.next = to;
         let outcomes = self.nodes[index].replica.take_outcomes();
-        let ended = [outcomes.delivered, outcomes.expired, outcomes.user_bound, outcomes.shard_bound];
-        for (sum, more) in self.history.counted.iter_mut().zip(ended.into_iter().chain([outcomes.duplicate])) {
+        let Outcomes { delivered, digested, expired, user_bound, shard_bound, duplicate } = outcomes;
+        let ended = [delivered, digested, expired, user_bound, shard_bound, duplicate];
+        for (sum, more) in self.history.counted.iter_mut().zip(ended) {
             *sum += more;
         }
         let wake = self.nodes[index].replica.wake(touched);

@@ -111,7 +111,7 @@ impl World {
         history.announced = Some(now);
         let user = user_id(self.history.browsers[history.browser].user);
         let browser = BrowserId::try_new(&format!("b{}", history.browser)).expect("a browser");
-        let mine = Mine { user, browser, from: None, confirmed: claimed, stalled: false };
+        let mine = Mine { user, browser, from: None, confirmed: claimed, stalled: false, digests: number % 2 == 1 };
         self.tell(|| format!("session {}-{number} announced: {mine:?}", self.nodes[index].id));
         let node = &mut self.nodes[index];
         let generation = node.replica.open(now, number, reached, mine);
