@@ -22,7 +22,7 @@ export interface Notification {
   icon?: string;
   /** As the sender wrote it: the page decides whether it is safe. */
   url?: string;
-  /** Many came: it is to be shown within a digest. */
+  /** There are so many for this user now that this one is to be shown in a digest with others, not by itself. */
   digested?: true;
 }
 
@@ -214,7 +214,7 @@ export interface NotifierEvents {
   suppressed: Desktop & { reason: Suppression };
   /** It changed, here or in the settings of the browser. */
   permission: Permission;
-  /** They changed, here or in another tab. */
+  /** They may have changed, here or in another tab. */
   prefs: Preferences;
 }
 
@@ -275,7 +275,7 @@ export interface NotifierEnvironment extends Pick<Environment, "clock" | "random
   /** Milliseconds, the same for all tabs. */
   wallClock: () => number;
   /** As `window.open`. */
-  open: (url: string, target: string, features?: string) => unknown;
+  open: (url: string, target: string, features?: string) => { focus(): void } | null;
   /** As `window.focus`. */
   focus: () => void;
   userAgent: string;
