@@ -5,7 +5,7 @@
 /** @import { State } from "./states.js" */
 
 import { recall } from "./memory.js";
-import { countedAs, SEVERITY } from "./states.js";
+import { newsOf, SEVERITY, stateOf } from "./states.js";
 
 /** So many within WINDOW_MS are shown by themselves. */
 export const SINGLES_MAX = 5;
@@ -15,57 +15,49 @@ export const WINDOW_MS = 30_000;
 const NAME = "bellwireDigest";
 const TITLE_LENGTH_MAX = 120;
 
+/** @typedef {Pick<Notification, "kind" | "state" | "title"> & { severity: number }} Worst */
+
 const NOTHING = {
   counts: /** @type {Partial<Record<State, number>>} */ ({}),
-  worst: /** @type {Pick<Notification, "kind" | "state" | "title"> & { severity: number } | null} */ (null),
+  worst: /** @type {Worst | null} */ (null),
   newest: "",
 };
 
-const START = {
-  ...NOTHING,
-  /** When the last ones came, digested or not. */
-  came: /** @type {number[]} */ ([]),
-  /** When the last one was counted. */
-  at: 0,
-  /** The worst that was not silent. It outlives a digest that is closed while the storm goes on. */
-  alerted: 0,
-};
+/**
+ * `came`: when the last ones came, digested or not. `at`: when the last one was counted. `alerted`: the worst that was
+ * not silent; it outlives a digest that is closed while the storm goes on.
+ */
+const START = { ...NOTHING, came: /** @type {number[]} */ ([]), at: 0, alerted: 0 };
 
 export class Digest {
   #kept;
   #now;
 
-  /**
-   * @param {Kept} kept
-   * @param {() => number} now the same in all tabs
-   */
+  /** @param {Kept} kept @param {() => number} now the same in all tabs */
   constructor(kept, now) {
     this.#kept = kept;
     this.#now = now;
   }
 
-  /**
-   * @param {Notification} notification
-   * @returns {{ isFirst: boolean, isWorse: boolean } | null} `null`: it is to be shown by itself
-   */
+  /** @param {Notification} notification @returns `null`: it is to be shown by itself */
   add(notification) {
-    const now = this.#now();
+    const at = this.#now();
     const tally = this.#read();
-    const isSingle = !notification.digested && tally.came.length < SINGLES_MAX;
-    const came = [...tally.came, now].slice(-SINGLES_MAX);
-    if (isSingle) return this.#write({ ...tally, came });
-    const name = countedAs(notification);
-    const severity = SEVERITY[name];
     const { alerted, counts, worst } = tally;
+    const came = [...tally.came, at].slice(-SINGLES_MAX);
+    if (!notification.digested && tally.came.length < SINGLES_MAX) return this.#write({ ...tally, came });
     const { kind, state } = notification;
-    const title = notification.title.slice(0, TITLE_LENGTH_MAX);
+    // An acknowledgement of something critical is not one more that is critical.
+    const name = newsOf(notification) === "other" ? "other" : stateOf(notification);
+    const severity = SEVERITY[name];
+    const newest = notification.title.slice(0, TITLE_LENGTH_MAX);
     this.#write({
       came,
-      at: now,
+      at,
       alerted: Math.max(alerted, severity),
       counts: { ...counts, [name]: (counts[name] ?? 0) + 1 },
-      worst: worst && worst.severity >= severity ? worst : { kind, state, title, severity },
-      newest: title,
+      worst: worst && worst.severity >= severity ? worst : { kind, state, title: newest, severity },
+      newest,
     });
     return { isFirst: !worst, isWorse: severity > alerted };
   }
@@ -83,8 +75,7 @@ export class Digest {
   }
 
   #read() {
-    const now = this.#now();
-    const isRecent = (/** @type {number} */ at) => at <= now && now - at < WINDOW_MS;
+    const isRecent = (/** @type {number} */ at) => at <= this.#now() && this.#now() - at < WINDOW_MS;
     const tally = recall(this.#kept, NAME, START);
     const came = Array.isArray(tally.came) ? tally.came.filter(isRecent) : [];
     return isRecent(tally.at) && tally.counts ? { ...tally, came } : { ...START, came };

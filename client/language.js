@@ -6,10 +6,7 @@ import { words as en } from "./languages/en.js";
 /** @type {Record<string, typeof en>} */
 export const LANGUAGES = { en, de };
 
-/**
- * @param {string} [language] as in `lang`; else what the browser prefers
- * @param {readonly string[]} [preferred]
- */
+/** @param {string} [language] as in `lang` @param {readonly string[]} [preferred] by the browser */
 export function wordsOf(language = "", preferred = globalThis.navigator?.languages ?? []) {
   const names = [language, ...preferred].map((name) => name.toLowerCase().split(/[-_]/)[0] ?? "");
   return LANGUAGES[names.find((name) => Object.hasOwn(LANGUAGES, name)) ?? "en"] ?? en;

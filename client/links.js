@@ -10,10 +10,7 @@ const LINKS = { host: "/a/hosts/browser/{host}", service: "/a/services/browser/{
 /** openITCOCKPIT's own, which are not served elsewhere. */
 const FOREIGN_ICON = /\/push_notifications\/\w+\/(Host|Service)PushIcon([A-Z]+)\.png$/;
 
-/**
- * @param {string | undefined} text
- * @param {string | null} base
- */
+/** @param {string | undefined} text @param {string | null} base */
 export function webAddress(text, base) {
   try {
     const url = text ? new URL(text, base ?? undefined) : null;
@@ -23,11 +20,7 @@ export function webAddress(text, base) {
   }
 }
 
-/**
- * @param {Notification} notification
- * @param {Links | null | undefined} links
- * @param {string | null} base
- */
+/** @param {Notification} notification @param {Links | null | undefined} links @param {string | null} base */
 export function linkOf(notification, links = LINKS, base) {
   const own = webAddress(notification.url, base);
   if (own || !links || notification.kind === "message") return own;
@@ -41,11 +34,7 @@ export function linkOf(notification, links = LINKS, base) {
   return missing ? null : webAddress(link, base);
 }
 
-/**
- * @param {Pick<Notification, "kind" | "state" | "icon">} notification
- * @param {string} folder of our own
- * @param {string | null} base
- */
+/** @param {Pick<Notification, "kind" | "state" | "icon">} notification @param {string} folder @param {string | null} base */
 export function iconOf({ kind, state, icon = "" }, folder, base) {
   const [, object, name] = FOREIGN_ICON.exec(icon) ?? [];
   const meant = `${object}-${name}`.toLowerCase();
@@ -53,10 +42,7 @@ export function iconOf({ kind, state, icon = "" }, folder, base) {
   return (!object && webAddress(icon, base)) || (ours && `${folder}${ours}.png`);
 }
 
-/**
- * Bellwire's own page, above `client/` or `client/VERSION/`.
- * @param {string} module an address in that folder
- */
+/** @param {string} module in `client/` or `client/VERSION/`, which are below Bellwire's page */
 export function pageAbove(module) {
   return new URL(/\/client\/[^/]+\/[^/]*$/.test(module) ? "../../" : "../", module).href;
 }

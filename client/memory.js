@@ -5,15 +5,9 @@
 
 export const SHOWN = "bellwireShown";
 export const PREFERENCES = "bellwirePrefs";
-export const SHOWN_MAX = 64;
+const SHOWN_MAX = 64;
 
-/**
- * @template {object} Value
- * @param {Kept} kept
- * @param {string} name
- * @param {Value} defaults
- * @returns {Value}
- */
+/** @template {object} Value @param {Kept} kept @param {string} name @param {Value} defaults @returns {Value} */
 export function recall(kept, name, defaults) {
   try {
     return { ...defaults, ...JSON.parse(kept.read(name) ?? "{}") };
@@ -22,12 +16,9 @@ export function recall(kept, name, defaults) {
   }
 }
 
-/**
- * How bad a notification on the desktop is, and whose: an id of its own, or empty where it is to be closed.
- * @typedef {[severity: number, by: string]} Mark
- */
+/** @typedef {[severity: number, tab: string]} Mark no tab: it is to be closed */
 
-/** By tag. One tab's notification replaces that of another one. */
+/** What stands on the desktop, by tag: one tab's notification replaces that of another one. */
 export class Shown {
   #kept;
 
@@ -36,23 +27,16 @@ export class Shown {
     this.#kept = kept;
   }
 
-  /**
-   * @param {string} tag
-   * @returns {Mark | []}
-   */
+  /** @param {string} tag @returns {Mark | []} */
   get(tag) {
     const mark = this.#marks()[tag];
     return Array.isArray(mark) ? mark : [];
   }
 
-  /**
-   * @param {string} tag
-   * @param {Mark} [mark] left out: it is gone
-   */
+  /** @param {string} tag @param {Mark} [mark] left out: it is gone */
   set(tag, mark) {
-    const marks = this.#marks();
-    delete marks[tag];
-    const all = Object.entries(mark ? { ...marks, [tag]: mark } : marks).slice(-SHOWN_MAX);
+    const { [tag]: _, ...others } = this.#marks();
+    const all = Object.entries(mark ? { ...others, [tag]: mark } : others).slice(-SHOWN_MAX);
     this.#kept.write(SHOWN, JSON.stringify(Object.fromEntries(all)));
   }
 
@@ -61,11 +45,7 @@ export class Shown {
   }
 }
 
-/**
- * @param {Kept} kept
- * @param {() => void} onChange
- * @returns {Preferences}
- */
+/** @param {Kept} kept @param {() => void} onChange @returns {Preferences} */
 export function preferences(kept, onChange) {
   const read = () => recall(kept, PREFERENCES, { problemsStay: false, reuseTab: false });
   const one = (/** @type {keyof Preferences} */ name) => ({

@@ -21,16 +21,9 @@ export const AT_ONCE_MS = 250;
 
 const DIGEST_TAG = "bellwire-digest";
 
-/**
- * @typedef {object} Card
- * @property {Api.Desktop} what
- * @property {number} severity
- * @property {boolean} stays
- * @property {string | null} url
- * @property {object} options
- */
+/** @typedef {{ what: Api.Desktop, severity: number, stays: boolean, url: string | null, options: object }} Card */
 
-/** @typedef {{ by: string, desktop: Api.DesktopNotification, timers: unknown[], settle: () => void }} Open */
+/** @typedef {{ desktop: Api.DesktopNotification, timers: unknown[], settle: () => void }} Open */
 
 /** @implements {Api.Notifier} */
 export class Notifier {
@@ -41,25 +34,27 @@ export class Notifier {
   #listUrl;
   #digest;
   #shown;
-  #prefs;
+  prefs;
   /** @type {Emitter<Api.NotifierEvents & Record<string, unknown>>} */
   #emitter;
   /** What this tab has shown, by tag. @type {Map<string, Open>} */
   #open = new Map();
-  #count = 0;
+  /** This tab's name in `Shown`. */
+  #me;
   /** @type {unknown} */
   #redraw = null;
   #drawnAt = -Infinity;
   /** Pages may not make one, as in Chrome on phones. */
   #isUseless = false;
-  /** @type {Api.Suppression | null} */
-  #suppressed = null;
   #permission;
+  /** @type {Api.Suppression | null} */
+  suppressed = null;
 
   /** @param {Api.NotifierOptions} [options] */
   constructor({ language, icons, links, listUrl, environment } = {}) {
     this.#env = desk(environment);
-    const { storage, base, report, wallClock } = this.#env;
+    const { storage, base, report, wallClock, random } = this.#env;
+    this.#me = String(random());
     const kept = new Kept(storage);
     this.#words = wordsOf(language);
     this.#icons = String(icons ?? new URL("icons/", import.meta.url)).replace(/\/?$/, "/");
@@ -68,18 +63,10 @@ export class Notifier {
     this.#digest = new Digest(kept, wallClock);
     this.#shown = new Shown(kept);
     this.#emitter = new Emitter(report);
-    this.#prefs = preferences(kept, this.#tellPrefs);
+    this.prefs = preferences(kept, this.#tellPrefs);
     this.#permission = this.permission;
     this.#listen("addEventListener");
     this.#watch();
-  }
-
-  get prefs() {
-    return this.#prefs;
-  }
-
-  get suppressed() {
-    return this.#suppressed;
   }
 
   /** @returns {Api.Permission} */
@@ -94,11 +81,10 @@ export class Notifier {
   get advice() {
     const { permission } = this;
     const { advice } = this.#words;
-    if (permission === "granted") return this.#suppressed && advice.suppressed;
+    if (permission === "granted") return this.suppressed && advice.suppressed;
     if (permission !== "denied") return advice[permission];
-    const [family] = /Firefox|Chrom|Safari/.exec(this.#env.userAgent) ?? [];
-    const how = family === "Firefox" ? "firefox" : family === "Chrom" ? "chromium" : family ? "safari" : "other";
-    return `${advice.denied} ${advice[how]} ${advice.revoked}`;
+    const [family = "other"] = /firefox|chrom|safari/.exec(this.#env.userAgent.toLowerCase()) ?? [];
+    return `${advice.denied} ${advice[/** @type {"other"} */ (family)]} ${advice.revoked}`;
   }
 
   /** @type {Api.Notifier["on"]} */
@@ -183,25 +169,21 @@ export class Notifier {
     });
   }
 
-  /**
-   * @param {Card} card
-   * @returns {Promise<void>}
-   */
+  /** @param {Card} card @returns {Promise<void>} */
   #display({ what, severity, stays: mayStay, url, options }) {
-    const { clock, random } = this.#env;
+    const { clock } = this.#env;
     const { tag } = what;
-    const stays = mayStay && this.#prefs.problemsStay;
-    const by = `${random()}.${++this.#count}`;
+    const stays = mayStay && this.prefs.problemsStay;
     // It is replaced: its closing is not the person's, and would hit the new one.
     this.#forget(tag);
-    this.#shown.set(tag, [severity, by]);
+    this.#shown.set(tag, [severity, this.#me]);
     const desktop = this.#make(what.title, { tag, lang: this.#words.lang, requireInteraction: stays, ...options });
     if (!desktop) return Promise.resolve(this.#shown.set(tag));
     return new Promise((settle) => {
       let isSeen = false;
       const suppressed = (/** @type {Api.Suppression} */ reason) => {
         settle();
-        this.#suppressed = reason;
+        this.suppressed = reason;
         this.#emitter.emit("suppressed", { ...what, reason });
       };
       const madeAt = clock.now();
@@ -210,11 +192,11 @@ export class Notifier {
         clock.setTimeout(() => isSeen || suppressed("no_show"), SHOW_WITHIN_MS),
         stays ? null : clock.setTimeout(() => this.#end(tag, true), STAYS_MS),
       ];
-      this.#open.set(tag, { by, desktop, timers, settle: () => settle() });
+      this.#open.set(tag, { desktop, timers, settle: () => settle() });
       desktop.onshow = () => {
         isSeen = true;
         settle();
-        this.#suppressed = null;
+        this.suppressed = null;
         this.#emitter.emit("shown", what);
       };
       desktop.onerror = () => this.#end(tag, false) && suppressed("error");
@@ -232,10 +214,7 @@ export class Notifier {
     });
   }
 
-  /**
-   * @param {string} title
-   * @param {object} options
-   */
+  /** @param {string} title @param {object} options */
   #make(title, options) {
     const { Notification } = this.#env;
     try {
@@ -247,10 +226,7 @@ export class Notifier {
     }
   }
 
-  /**
-   * @param {string | null} url
-   * @param {{ preventDefault(): void }} event
-   */
+  /** @param {string | null} url @param {{ preventDefault(): void }} event */
   #follow(url, event) {
     const { base, focus, open } = this.#env;
     const bare = (/** @type {string | null} */ address) => address?.replace(/[?#].*/, "");
@@ -258,7 +234,7 @@ export class Notifier {
     // Else the browser would put this tab before the new one.
     event.preventDefault();
     // A page of others that has an opener could lead it elsewhere.
-    const reuses = this.#prefs.reuseTab && new URL(url).origin === new URL(base ?? "x:").origin;
+    const reuses = this.prefs.reuseTab && new URL(url).origin === new URL(base ?? "x:").origin;
     if (!reuses) return open(url, "_blank", "noopener");
     focus();
     open(url, "bellwire-target")?.focus();
@@ -273,18 +249,15 @@ export class Notifier {
    */
   #end(tag, closes) {
     const mine = this.#forget(tag);
-    if (!mine || this.#ownerOf(tag, mine) !== mine.by) return false;
+    if (!mine || this.#ownerOf(tag) !== this.#me) return false;
     this.#shown.set(tag);
     if (closes) mine.desktop.close();
     return true;
   }
 
-  /**
-   * @param {string} tag
-   * @param {Open} mine
-   */
-  #ownerOf(tag, { by }) {
-    return this.#shown.get(tag)[1] ?? by;
+  /** @param {string} tag */
+  #ownerOf(tag) {
+    return this.#shown.get(tag)[1] ?? this.#me;
   }
 
   /** @param {string} tag */
@@ -320,13 +293,13 @@ export class Notifier {
     if (key === PREFERENCES) this.#tellPrefs();
     if (key !== SHOWN) return;
     for (const [tag, mine] of this.#open) {
-      const by = this.#ownerOf(tag, mine);
-      if (by !== mine.by) this.#forget(tag);
-      if (by === "") mine.desktop.close();
+      const owner = this.#ownerOf(tag);
+      if (owner !== this.#me) this.#forget(tag);
+      if (owner === "") mine.desktop.close();
     }
   };
 
-  #tellPrefs = () => this.#emitter.emit("prefs", { ...this.#prefs });
+  #tellPrefs = () => this.#emitter.emit("prefs", { ...this.prefs });
 
   async #watch() {
     try {
@@ -345,10 +318,7 @@ export class Notifier {
   };
 }
 
-/**
- * @param {Partial<Api.NotifierEnvironment>} [given]
- * @returns {Api.NotifierEnvironment}
- */
+/** @param {Partial<Api.NotifierEnvironment>} [given] @returns {Api.NotifierEnvironment} */
 function desk(given) {
   const { Notification = null, navigator, isSecureContext } = globalThis;
   return {

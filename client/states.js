@@ -9,28 +9,15 @@ export const SEVERITY = { down: 3, critical: 3, unreachable: 2, unknown: 2, warn
 
 /** @typedef {keyof typeof SEVERITY} State */
 
-/**
- * @param {Pick<Notification, "kind" | "state">} notification
- * @returns {State} never `other`
- */
+/** @param {Pick<Notification, "kind" | "state">} notification @returns {State} never `other` */
 export function stateOf({ kind, state }) {
   return kind === "message" ? kind : /** @type {State} */ (iconName(kind, state).split("-")[1]);
 }
 
-/**
- * What it tells: a state, or something else, as an acknowledgement or a message does.
- * @param {Notification} notification
- */
+/** @param {Notification} notification @returns {"problem" | "recovery" | "message" | "other"} other: an acknowledgement */
 export function newsOf(notification) {
-  const { kind, type = "" } = notification;
-  if (kind === "message" || !["", "PROBLEM", "RECOVERY"].includes(type)) return "other";
+  const { kind, type } = notification;
+  if (kind === "message") return kind;
+  if (type && !/^(PROBLEM|RECOVERY)$/.test(type)) return "other";
   return type !== "RECOVERY" && SEVERITY[stateOf(notification)] > 0 ? "problem" : "recovery";
-}
-
-/**
- * An acknowledgement of something critical is not one more that is critical.
- * @param {Notification} notification
- */
-export function countedAs(notification) {
-  return notification.kind !== "message" && newsOf(notification) === "other" ? "other" : stateOf(notification);
 }

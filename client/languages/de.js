@@ -26,7 +26,7 @@ export const words = {
     unsupported: "Dieser Browser zeigt keine Benachrichtigungen für Seiten, wie die meisten auf Telefonen. Bitte einen am Computer nehmen.",
     suppressed: "Erlaubt, und doch nicht zu sehen. Bitte „Nicht stören“ prüfen, und ob das System diesem Browser Mitteilungen erlaubt.",
     denied: "Benachrichtigungen sind blockiert.",
-    chromium: "Auf das Zeichen links neben der Adresse klicken und sie dort oder in den „Website-Einstellungen“ einschalten.",
+    chrom: "Auf das Zeichen links neben der Adresse klicken und sie dort oder in den „Website-Einstellungen“ einschalten.",
     firefox: "Auf das Zeichen links neben der Adresse klicken und die Blockierung aufheben.",
     safari: "In Safaris Einstellungen unter „Websites“, „Mitteilungen“ diese Seite erlauben.",
     other: "In den Einstellungen des Browsers für diese Seite erlauben.",

@@ -26,7 +26,7 @@ export const words = {
     unsupported: "This browser shows no notifications for pages, as most on phones. Use one on a computer.",
     suppressed: "Allowed, and yet not seen. Look at “do not disturb”, and whether the system lets this browser show notifications.",
     denied: "Notifications are blocked.",
-    chromium: "Click the sign left of the address and switch them on there or in “Site settings”.",
+    chrom: "Click the sign left of the address and switch them on there or in “Site settings”.",
     firefox: "Click the sign left of the address and take the block away.",
     safari: "Allow this page in Safari's settings under “Websites”, “Notifications”.",
     other: "Allow them for this page in the browser's settings.",
