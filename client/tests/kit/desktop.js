@@ -16,6 +16,8 @@ export class Desktop {
   shows = true;
   /** What the constructor throws. */
   fails = null;
+  /** Whether tabs hear what others have written, before they ask. */
+  hears = true;
   tabs = [];
   #last = 0;
 
@@ -110,7 +112,7 @@ export class Desktop {
         storage.setItem(name, text);
         for (const tab of this.tabs) {
           const event = Object.assign(new Event("storage"), { key: name });
-          if (tab.events !== events) queueMicrotask(() => tab.events.dispatchEvent(event));
+          if (this.hears && tab.events !== events) queueMicrotask(() => tab.events.dispatchEvent(event));
         }
       },
     };
