@@ -22,6 +22,8 @@ export interface Notification {
   icon?: string;
   /** As the sender wrote it: the page decides whether it is safe. */
   url?: string;
+  /** There are so many for this user now that this one is to be shown in a digest with others, not by itself. */
+  digested?: true;
 }
 
 /**
@@ -164,4 +166,117 @@ export interface Environment {
   base: string | null;
   /** Gets what a listener throws. */
   report: (error: unknown) => void;
+}
+
+// --- notifications on the desktop ---
+
+/**
+ * - `insecure` the page came by plain http from another machine: browsers show nothing then
+ * - `unsupported` the browser has no notifications for pages, as on most phones
+ */
+export type Permission = "granted" | "denied" | "default" | "unsupported" | "insecure";
+
+/** What the person chose on this browser; kept, and the same in all its tabs. */
+export interface Preferences {
+  /** Problems stay until they are closed or over. */
+  problemsStay: boolean;
+  /** A click shows the page in one tab that is used again and again. */
+  reuseTab: boolean;
+}
+
+/**
+ * Permission is granted, and yet nothing is seen:
+ * - `no_show` the browser did not say within 3 s that it shows it
+ * - `error` the browser said that it cannot
+ * - `closed` it was gone at once
+ */
+export type Suppression = "no_show" | "error" | "closed";
+
+/** `{host}` and `{service}` stand for the ids; relative to the page. */
+export interface Links {
+  host?: string;
+  service?: string;
+}
+
+export interface Desktop {
+  /** `bellwire-digest` for the digest. */
+  tag: string;
+  title: string;
+  /** `null`: the digest. */
+  notification: Notification | null;
+}
+
+export interface NotifierEvents {
+  /** The browser says that it shows it. */
+  shown: Desktop;
+  /** `url`: where it led. */
+  clicked: Desktop & { url: string | null };
+  suppressed: Desktop & { reason: Suppression };
+  /** It changed, here or in the settings of the browser. */
+  permission: Permission;
+  /** They may have changed, here or in another tab. */
+  prefs: Preferences;
+}
+
+export interface NotifierOptions {
+  /** `en`, `de`; left out, what the browser prefers. */
+  language?: string;
+  /** The folder of the icons. Left out, that beside the module. */
+  icons?: string | URL;
+  /** Where the pages of hosts and services are. Left out, where openITCOCKPIT has them; `null`: nowhere. */
+  links?: Links | null;
+  /** Where a click on the digest leads. Left out, to Bellwire's own page. */
+  listUrl?: string | URL;
+  /** For tests, and for pages in unusual places. */
+  environment?: Partial<NotifierEnvironment>;
+}
+
+/** Shows notifications on the desktop: `connect({ ..., onNotification: (n) => notifier.show(n) })`. */
+export class Notifier {
+  constructor(options?: NotifierOptions);
+  readonly permission: Permission;
+  /** Why the last one was not seen; `null` after one that was. */
+  readonly suppressed: Suppression | null;
+  /** What the person can do now so that notifications are seen, in words; `null` where there is nothing to do. */
+  readonly advice: string | null;
+  /** Settings: write to them. */
+  readonly prefs: Preferences;
+  /** Fulfilled when the browser has it, and where it may not be shown. Never fails. */
+  show(notification: Notification): Promise<void>;
+  /** Asks the person, if that is still to be done. Browsers want it to be called in a click. */
+  ask(): Promise<Permission>;
+  /** Returns a function that takes the listener away. */
+  on<Name extends keyof NotifierEvents>(name: Name, listener: (event: NotifierEvents[Name]) => void): () => void;
+  /** Hears nothing any more; what is shown stays. */
+  close(): void;
+}
+
+/** What is used of the browser's Notification. */
+export interface DesktopNotification {
+  onshow: ((event: any) => void) | null;
+  onerror: ((event: any) => void) | null;
+  onclose: ((event: any) => void) | null;
+  onclick: ((event: any) => void) | null;
+  close(): void;
+}
+
+export interface DesktopNotifications {
+  new (title: string, options: any): DesktopNotification;
+  readonly permission: string;
+  requestPermission(): Promise<string>;
+}
+
+export interface NotifierEnvironment extends Pick<Environment, "clock" | "random" | "storage" | "events" | "base" | "report"> {
+  /** `null`: there is none. */
+  Notification: DesktopNotifications | null;
+  /** `navigator.permissions`, where it is. */
+  permissions: { query(what: { name: "notifications" }): Promise<{ onchange: any }> } | null;
+  isSecure: boolean;
+  /** Milliseconds, the same for all tabs. */
+  wallClock: () => number;
+  /** As `window.open`. */
+  open: (url: string, target: string, features?: string) => { focus(): void } | null;
+  /** As `window.focus`. */
+  focus: () => void;
+  userAgent: string;
 }

@@ -1,7 +1,7 @@
 // Checked by tsc and never run: what users are told is what there is, and mistakes of users are found.
 
 import * as real from "../connection.js";
-import type * as told from "../bellwire.js";
+import * as told from "../bellwire.js";
 
 export const agrees: typeof told.connect = real.connect;
 export const agreesToo: typeof real.connect = null as unknown as typeof told.connect;
@@ -21,3 +21,18 @@ connection.test({ kind: "hosts" });
 real.connect({ url: "ws://h", user: 7, key: "k" });
 // @ts-expect-error told, not set
 connection.status = { state: "connected", reason: null, retryInMs: null };
+
+import * as desktop from "../notifier.js";
+
+export const showsAs: new (options?: told.NotifierOptions) => told.Notifier = desktop.Notifier;
+const notifier = new told.Notifier({ links: { host: "/h/{host}" }, language: "de" });
+real.connect({ url: "ws://h", user: 7, key: "k", onNotification: (n) => notifier.show(n) });
+notifier.on("suppressed", ({ reason, title }) => (reason === "error" ? title : null));
+notifier.on("permission", (permission) => permission === "insecure");
+notifier.prefs.problemsStay = true;
+// @ts-expect-error no such setting
+notifier.prefs.sound = true;
+// @ts-expect-error told, not set
+notifier.permission = "granted";
+// @ts-expect-error no such place
+new told.Notifier({ links: { user: "/u/{user}" } });
