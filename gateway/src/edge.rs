@@ -1,19 +1,19 @@
-//! The gateway's HTTP edge: turns handshakes into sessions, and serves the page.
+//! The gateway's HTTP edge: turns handshakes into sessions.
 
 use std::sync::Arc;
 
 use axum::Router;
-use axum::body::Body;
 use axum::extract::{FromRequestParts, Request, State, WebSocketUpgrade};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::any;
 
 use bellwire_common::http::{Peer, Traffic};
 use bellwire_common::metrics::{GATEWAY_HANDSHAKES_HELD, GATEWAY_HANDSHAKES_REFUSED};
 
 use crate::admission::{Full, Ticket};
+use crate::assets;
 use crate::hub::Hub;
 use crate::peer;
 use crate::protocol::{FRAME_BYTES_MAX, Handshake, Identity, Protocol, decide};
@@ -29,24 +29,16 @@ const WRITE_BUFFER_BYTES_MAX: usize = 128 * 1024;
 const GOING: &str = "this node is going; connect again\n";
 const FORWARDED_FOR: &str = "x-forwarded-for";
 
-/// The page works under any path prefix and from nowhere else; styles and scripts only from files of its own.
-const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; \
-     form-action 'none'; frame-ancestors 'none'";
-
 /// Routes of the gateway. WebSockets are taken on every path that nobody else has: proxies change it.
 pub(crate) fn router(hub: Arc<Hub>) -> Router {
-    Router::new()
-        .route("/healthz", axum::routing::any(|| async { "ok" }))
-        .route("/page.js", get(|| async { asset("text/javascript; charset=utf-8", include_str!("../page/page.js")) }))
-        .route("/icon.svg", get(|| async { asset("image/svg+xml", include_str!("../page/icon.svg")) }))
-        .route("/page.css", get(|| async { asset("text/css; charset=utf-8", include_str!("../page/page.css")) }))
-        .fallback(any)
-        .with_state(hub)
+    Router::new().route("/healthz", any(|| async { "ok" })).fallback(dispatch).with_state(hub)
 }
 
-async fn any(State(hub): State<Arc<Hub>>, request: Request) -> Response {
-    if request.method() == Method::GET && request.uri().path() == "/" && !wants_websocket(request.headers()) {
-        return asset("text/html; charset=utf-8", include_str!("../page/index.html"));
+async fn dispatch(State(hub): State<Arc<Hub>>, request: Request) -> Response {
+    if !wants_websocket(request.headers())
+        && let Some(answer) = assets::answer(request.method(), request.uri().path(), request.headers())
+    {
+        return answer;
     }
     handshake(hub, request).await
 }
@@ -172,15 +164,4 @@ fn refuse(status: StatusCode, body: &'static str, reason: &'static str) -> Respo
     GATEWAY_HANDSHAKES_REFUSED.count(&[reason]);
     let headers = [(header::CONTENT_TYPE, "text/plain; charset=utf-8"), (header::X_CONTENT_TYPE_OPTIONS, "nosniff")];
     (status, headers, body).into_response()
-}
-
-fn asset(content_type: &'static str, body: &'static str) -> Response {
-    let headers = [
-        (header::CONTENT_TYPE, content_type),
-        (header::CACHE_CONTROL, "no-cache"),
-        (header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (header::REFERRER_POLICY, "no-referrer"),
-    ];
-    (headers, Body::from(body)).into_response()
 }

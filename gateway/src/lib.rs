@@ -7,6 +7,7 @@
 
 mod admission;
 pub mod app;
+mod assets;
 pub mod delivery;
 mod edge;
 mod frames;

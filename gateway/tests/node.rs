@@ -16,6 +16,8 @@ use ipnet::IpNet;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+#[path = "node/assets.rs"]
+mod assets;
 #[path = "node/cases.rs"]
 mod cases;
 #[path = "node/limits.rs"]
