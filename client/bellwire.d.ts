@@ -243,6 +243,8 @@ export class Notifier {
   readonly prefs: Preferences;
   /** Fulfilled when the browser has it, and where it may not be shown. Never fails. */
   show(notification: Notification): Promise<void>;
+  /** Where a click on it leads: to `http` and `https` only; `null`: nowhere. */
+  linkOf(notification: Notification): string | null;
   /** Asks the person, if that is still to be done. Browsers want it to be called in a click. */
   ask(): Promise<Permission>;
   /** Returns a function that takes the listener away. */

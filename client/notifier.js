@@ -116,6 +116,11 @@ export class Notifier {
     return this.#emitter.on(name, listener);
   }
 
+  /** @type {Api.Notifier["linkOf"]} */
+  linkOf(notification) {
+    return linkOf(notification, this.#links, this.#env.base);
+  }
+
   async ask() {
     if (this.permission === "default") {
       try {
@@ -165,7 +170,7 @@ export class Notifier {
       title,
       body,
       icon: iconOf(notification, this.#icons, this.#env.base),
-      url: linkOf(notification, this.#links, this.#env.base),
+      url: this.linkOf(notification),
       // An acknowledgement does not make the problem any smaller.
       severity: news === "other" ? before ?? own : own,
       manner: news === "recovery" ? "silent" : isWorse ? "worse" : "plain",
