@@ -1,3 +1,3 @@
 // What users of the package import; its types are in bellwire.d.ts.
 
-export { connect } from "./connection.js";
+export { connect } from "./tab.js";
