@@ -22,11 +22,7 @@ export interface Notification {
   icon?: string;
   /** As the sender wrote it: the page decides whether it is safe. */
   url?: string;
-<<<<<<< HEAD
-  /** Many came: it is to be shown within a digest. */
-=======
   /** There are so many for this user now that this one is to be shown in a digest with others, not by itself. */
->>>>>>> wt-share
   digested?: true;
 }
 

@@ -6,7 +6,7 @@
  * @template {keyof HTMLElementTagNameMap} Tag
  * @param {Tag | `${Tag}.${string}`} what a tag, and behind dots its classes without their prefix
  * @param {Attributes} [attributes]
- * @param {...(Node | string)} children
+ * @param {...(Node | string | undefined)} children
  * @returns {HTMLElementTagNameMap[Tag]}
  */
 export function h(what, attributes = {}, ...children) {
@@ -17,16 +17,16 @@ export function h(what, attributes = {}, ...children) {
     if (typeof value === "function") element.addEventListener(name.slice(2), /** @type {EventListener} */ (value));
     else if (value !== false && value != null) element.setAttribute(name, value === true ? "" : String(value));
   }
-  element.append(...children);
+  element.append(...children.map((child) => child ?? ""));
   return element;
 }
 
 /**
  * Leaves it alone where it says that already: screen readers read what changes.
  * @param {Element} element
- * @param {string} text
+ * @param {string} [text]
  */
-export function say(element, text) {
+export function say(element, text = "") {
   if (element.textContent !== text) element.textContent = text;
 }
 

@@ -14,21 +14,20 @@ export function filterView(words, onChange) {
   const kind = choice("kind", words.kinds, words.all);
   const state = choice("state", words.states, words.all);
   const problems = h("input", { type: "checkbox", "data-filter": "problems" });
-  const clear = h("button.clear", { type: "button" }, words.clear);
 
   const read = () => {
     const filter = { kind: kind.value, state: state.value, problems: problems.checked, text: text.value };
-    clear.disabled = JSON.stringify(filter) === JSON.stringify(ALL);
+    clear.hidden = JSON.stringify(filter) === JSON.stringify(ALL);
     onChange(filter);
   };
-  clear.addEventListener("click", () => {
+  const reset = () => {
     kind.value = state.value = text.value = "";
     problems.checked = false;
     read();
-    // It is disabled now, and the focus would be nowhere.
+    // The button is gone now, and the focus would be nowhere.
     text.focus();
-  });
-  clear.disabled = true;
+  };
+  const clear = h("button.clear", { type: "button", hidden: true, onclick: reset }, words.clear);
   const root = h(
     "div.filters",
     { role: "search" },
@@ -36,10 +35,9 @@ export function filterView(words, onChange) {
     h("label", {}, h("span", {}, words.kind), kind),
     h("label", {}, h("span", {}, words.stateLabel), state),
     h("label.check", {}, problems, words.problemsOnly),
-    clear,
   );
   root.addEventListener("input", read);
-  return root;
+  return { root, clear };
 }
 
 /**

@@ -50,13 +50,15 @@ export function listView(parts) {
     heading.focus();
     heading.scrollIntoView();
   };
+  const n = (/** @type {number} */ count) => count.toLocaleString(lang);
   const draw = () => {
     const { total, rows: wanted } = items.select(filter, first, count);
     place(wanted);
     const to = first + wanted.length;
-    say(range, total > 0 ? words.range(...[first + 1, to, total].map((n) => n.toLocaleString(lang))) : "");
+    say(range, total > 0 ? words.range(n(first + 1), n(to), n(total)) : "");
     newest.hidden = first === 0;
     more.hidden = to >= total;
+    list.hidden = total === 0;
     nothing.hidden = total > 0;
     say(nothing, items.size > 0 ? words.nothingMatches : words.nothing);
   };
@@ -78,7 +80,7 @@ export function listView(parts) {
   let unsaid = [];
   const tell = () => {
     const [one] = unsaid;
-    if (one) say(said, unsaid.length === 1 ? one.title : words.news(unsaid.length, words.states[worstOf(unsaid)]));
+    if (one) say(said, unsaid.length === 1 ? one.title : words.news(unsaid.length, words.states[worstOf(unsaid)] ?? ""));
     unsaid = [];
   };
   const drawSoon = soon(draw, DRAW_EVERY_MS, until);
@@ -102,7 +104,7 @@ export function listView(parts) {
   every(10_000, () => rows.forEach(({ tick }) => tick()));
   draw();
   void load();
-  return h("section.main", {}, h("div.head", {}, heading, range, newest), filters, nothing, list, more, said);
+  return h("section.main", {}, h("div.head", {}, heading, range, filters.clear, newest), filters.root, nothing, list, more, said);
 }
 
 /**

@@ -2,7 +2,6 @@
 
 import type { Connection, Notifier, Status } from "../bellwire.js";
 import type { Words as AllWords } from "../language.js";
-import type { State } from "../states.js";
 import type { SelfCheck } from "./check.js";
 import type { Times } from "./clock.js";
 
@@ -27,7 +26,7 @@ export interface Filter {
   /** Empty for all. */
   kind: string;
   /** Empty for all. */
-  state: State | "";
+  state: string;
   /** Only what is not good. */
   problems: boolean;
   /** Words that must all occur somewhere. */

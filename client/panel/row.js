@@ -41,7 +41,7 @@ export function rowOf(n, { notifier, words, times }) {
       {},
       h("p.meta", {}, ...meta, h("time", { datetime: new Date(ms).toISOString() }, ago, " ", h("span.at", {}, times.at(ms)))),
       h("h3", {}, url ? h("a", { href: url, target: "_blank", rel: "noopener noreferrer" }, title) : title),
-      ...objectOf(n, words.on),
+      ...objectOf(n, title, words.on),
       ...bodyOf(n.body ?? "", words.whole),
     ),
   );
@@ -49,13 +49,14 @@ export function rowOf(n, { notifier, words, times }) {
 }
 
 /**
+ * Host and service, where the title does not name them.
  * @param {Notification} n
+ * @param {string} title
  * @param {string} on
  */
-function objectOf({ host, service }, on) {
-  if (!host && !service) return [];
-  const names = [service, host].flatMap((subject) => (subject ? [h("b", {}, subject.name)] : []));
-  return [h("p.object", {}, ...names.flatMap((name, at) => (at > 0 ? [` ${on} `, name] : [name])))];
+function objectOf({ host, service }, title, on) {
+  const names = [service, host].flatMap((subject) => (subject?.name ? [subject.name] : []));
+  return names.every((name) => title.includes(name)) ? [] : [h("p.object", {}, names.join(` ${on} `))];
 }
 
 /**
