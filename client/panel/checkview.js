@@ -14,6 +14,7 @@ export function checkView({ connection, notifier, words, until, every }) {
       secure: globalThis.isSecureContext,
       permission: notifier.permission,
       status: connection.status,
+      openMs: Date.now() - (connection.info.connectedAt ?? Date.now()),
       ...connection.info,
     }),
     now: () => performance.now(),

@@ -14,7 +14,8 @@ export function desktopView({ notifier, words, until }) {
     const label = h("label.switch", {}, box, h("span", {}, words[name], h("small", {}, words[`${name}Text`])));
     return { name, box, label };
   });
-  const { root, note } = card("desktop", words.desktop, text, allow, ...switches.map(({ label }) => label), h("p.small", {}, words.revoke));
+  const revoke = h("p.small", {}, words.revoke);
+  const { root, note } = card("desktop", words.desktop, text, allow, ...switches.map(({ label }) => label), revoke);
 
   const draw = () => {
     const { permission } = notifier;
@@ -22,6 +23,7 @@ export function desktopView({ notifier, words, until }) {
     root.dataset["good"] = String(permission === "granted" && !notifier.suppressed);
     say(note, words.permission[permission]);
     say(text, notifier.advice ?? words.granted);
+    revoke.hidden = permission !== "granted";
     allow.hidden = permission !== "default";
     for (const { name, box } of switches) box.checked = notifier.prefs[name];
   };

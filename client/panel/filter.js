@@ -34,7 +34,7 @@ export function filterView(words, onChange) {
     h("label.search", {}, h("span", {}, words.search), text),
     h("label", {}, h("span", {}, words.kind), kind),
     h("label", {}, h("span", {}, words.stateLabel), state),
-    h("label.check", {}, problems, words.problemsOnly),
+    h("label.only", {}, problems, words.problemsOnly),
   );
   root.addEventListener("input", read);
   return { root, clear };

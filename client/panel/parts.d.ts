@@ -41,6 +41,8 @@ export interface Facts {
   transport: "websocket" | "events" | null;
   /** Seen on this connection. */
   pings: number;
+  /** How long this connection has been there. */
+  openMs: number;
   tabs: number;
 }
 

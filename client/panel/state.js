@@ -5,7 +5,7 @@
 import { h, say } from "./dom.js";
 
 /** @param {Parts} parts */
-export function stateView({ connection, words, until, every }) {
+export function stateView({ connection, words, times, until, every }) {
   const name = h("strong");
   const why = h("span.why");
   const state = h("p.state", { role: "status" }, name, " ", why);
@@ -15,8 +15,9 @@ export function stateView({ connection, words, until, every }) {
   let nextAt = null;
 
   const count = () => {
-    const isDue = nextAt !== null;
-    say(next, isDue ? words.nextAttempt(Math.max(0, Math.ceil((Number(nextAt) - performance.now()) / 1000))) : "");
+    if (nextAt !== null) return say(next, words.nextAttempt(Math.max(0, Math.ceil((nextAt - performance.now()) / 1000))));
+    const { heardAt } = connection.info;
+    say(next, heardAt && connection.status.state === "connected" ? `${words.heard}: ${times.ago(heardAt)}` : "");
   };
   const draw = () => {
     const { state: is, reason, retryInMs } = connection.status;
