@@ -61,8 +61,10 @@ export function workerHubs(environment) {
   return (/** @type {WorkerPort} */ port) => {
     // A page that is loaded anew may meet the worker of the one before.
     if (!hub || hub.over) hub = new Hub(environment, new Relay(environment.clock));
+    const line = workerPort(port);
     // It stays open for a tab that was thought to be gone and is not.
-    hub.connect({ ...workerPort(port), close: ignore });
+    line.close = ignore;
+    hub.connect(line);
   };
 }
 
