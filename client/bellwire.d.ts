@@ -292,7 +292,7 @@ export interface NotifierEvents {
   suppressed: Desktop & { reason: Suppression };
   /** It changed, here or in the settings of the browser. */
   permission: Permission;
-  /** They changed, here or in another tab. */
+  /** They may have changed, here or in another tab. */
   prefs: Preferences;
 }
 
@@ -355,7 +355,7 @@ export interface NotifierEnvironment extends Pick<Environment, "clock" | "random
   /** Milliseconds, the same for all tabs. */
   wallClock: () => number;
   /** As `window.open`. */
-  open: (url: string, target: string, features?: string) => unknown;
+  open: (url: string, target: string, features?: string) => { focus(): void } | null;
   /** As `window.focus`. */
   focus: () => void;
   userAgent: string;

@@ -3,21 +3,11 @@
 import { words as de } from "./languages/de.js";
 import { words as en } from "./languages/en.js";
 
-/** @typedef {typeof en} Words */
-
-/** @type {Record<string, Words>} */
+/** @type {Record<string, typeof en>} */
 export const LANGUAGES = { en, de };
 
-/**
- * @param {string} [language] as in `lang`; left out, or not spoken here: what the browser prefers
- * @param {readonly string[]} [preferred]
- * @returns {Words}
- */
+/** @param {string} [language] as in `lang` @param {readonly string[]} [preferred] by the browser */
 export function wordsOf(language = "", preferred = globalThis.navigator?.languages ?? []) {
-  for (const name of [language, ...preferred]) {
-    const short = name.toLowerCase().split(/[-_]/)[0] ?? "";
-    const found = Object.hasOwn(LANGUAGES, short) && LANGUAGES[short];
-    if (found) return found;
-  }
-  return en;
+  const names = [language, ...preferred].map((name) => name.toLowerCase().split(/[-_]/)[0] ?? "");
+  return LANGUAGES[names.find((name) => Object.hasOwn(LANGUAGES, name)) ?? "en"] ?? en;
 }
