@@ -1,11 +1,11 @@
 // Types of the panel's inside.
 
 import type { Connection, Notifier, Status } from "../bellwire.js";
-import type { Words as AllWords } from "../language.js";
+import type { wordsOf } from "../language.js";
 import type { SelfCheck } from "./check.js";
 import type { Times } from "./clock.js";
 
-export type Words = AllWords["panel"];
+export type Words = ReturnType<typeof wordsOf>["panel"];
 
 /** What each part of the panel gets. */
 export interface Parts {
