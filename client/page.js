@@ -7,6 +7,9 @@ import { panel } from "./panel.js";
 /** Another tab answers at once, or there is none. */
 const ASK_TABS_MS = 300;
 
+/** For who looks at the tabs only. */
+const SIGNS = { connecting: "… ", connected: "", disconnected: "✕ " };
+
 /** @typedef {{ user: string, key: string }} Me */
 
 /**
@@ -29,14 +32,23 @@ function meOf(value) {
 }
 
 /** For a reload of this tab only: the key is not to stay on the disk. */
+const KEPT = "bellwireMe";
+
 function kept() {
-  return meOf({ user: sessionStorage.getItem("bellwireUser"), key: sessionStorage.getItem("bellwireKey") });
+  try {
+    return meOf(JSON.parse(sessionStorage.getItem(KEPT) ?? "null"));
+  } catch {
+    return null;
+  }
 }
 
 /** @param {Me} me */
 function keep(me) {
-  sessionStorage.setItem("bellwireUser", me.user);
-  sessionStorage.setItem("bellwireKey", me.key);
+  try {
+    sessionStorage.setItem(KEPT, JSON.stringify(me));
+  } catch {
+    // Where the browser forbids it, a reload needs the whole address again.
+  }
 }
 
 // A tab that is opened by a click on a notification has no key of its own; those that are open have.
@@ -59,7 +71,7 @@ function show(me) {
   // Relative, so that the page works behind any path of a proxy.
   const connection = connect({ url: "push_notifications", ...me, onNotification: (n) => notifier.show(n) });
   panel(main, { connection, notifier });
-  connection.on("state", ({ state }) => (document.title = state === "disconnected" ? "✕ Bellwire" : "Bellwire"));
+  connection.on("state", ({ state }) => (document.title = `${SIGNS[state]}Bellwire`));
 }
 
 const main = /** @type {Element} */ (document.querySelector("main"));

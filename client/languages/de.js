@@ -22,15 +22,20 @@ export const words = {
   },
   advice: {
     default: "Bis Benachrichtigungen erlaubt sind, stehen sie nur in der Liste auf dieser Seite.",
-    insecure: "Browser zeigen Benachrichtigungen nur für Seiten mit https. Bitte die https-Adresse dieser Seite öffnen.",
-    unsupported: "Dieser Browser zeigt keine Benachrichtigungen für Seiten, wie die meisten auf Telefonen. Bitte einen am Computer nehmen.",
-    suppressed: "Erlaubt, und doch nicht zu sehen. Bitte „Nicht stören“ prüfen, und ob das System diesem Browser Mitteilungen erlaubt.",
+    insecure:
+      "Browser zeigen Benachrichtigungen nur für Seiten mit https. Bitte die https-Adresse dieser Seite öffnen.",
+    unsupported:
+      "Dieser Browser zeigt keine Benachrichtigungen für Seiten, wie die meisten auf Telefonen. Bitte einen am Computer nehmen.",
+    suppressed:
+      "Erlaubt, und doch nicht zu sehen. Bitte „Nicht stören“ prüfen, und ob das System diesem Browser Mitteilungen erlaubt.",
     denied: "Benachrichtigungen sind blockiert.",
-    chrom: "Auf das Zeichen links neben der Adresse klicken und sie dort oder in den „Website-Einstellungen“ einschalten.",
+    chrom:
+      "Auf das Zeichen links neben der Adresse klicken und sie dort oder in den „Website-Einstellungen“ einschalten.",
     firefox: "Auf das Zeichen links neben der Adresse klicken und die Blockierung aufheben.",
     safari: "In Safaris Einstellungen unter „Websites“, „Mitteilungen“ diese Seite erlauben.",
     other: "In den Einstellungen des Browsers für diese Seite erlauben.",
-    revoked: "Nicht mehr gewünscht? Dann auch in openITCOCKPIT im eigenen Kontakt den Haken bei Push-Benachrichtigungen entfernen.",
+    revoked:
+      "Nicht mehr gewünscht? Dann auch in openITCOCKPIT im eigenen Kontakt den Haken bei Push-Benachrichtigungen entfernen.",
   },
   panel: {
     connection: "Verbindung",
@@ -50,15 +55,23 @@ export const words = {
     },
     ready: "Benachrichtigungen erreichen diesen Browser.",
     nextAttempt: (s) => (s > 0 ? `Nächster Versuch in ${s} s` : "Versuch läuft"),
-    gap: (n) => `Endgültig verlorene Benachrichtigungen: ${n}. Zu alt, oder zu viele warteten. Bitte im Monitoring selbst nachsehen.`,
+    gap: (n) =>
+      `Endgültig verlorene Benachrichtigungen: ${n}. Zu alt, oder zu viele warteten. Bitte im Monitoring selbst nachsehen.`,
     gaveUp: (title) => `Konnte nicht auf dem Desktop gezeigt werden: ${title}`,
     dismiss: "Schließen",
 
     desktop: "Auf dem Desktop",
     allow: "Benachrichtigungen erlauben",
-    permission: { granted: "Erlaubt", denied: "Blockiert", default: "Noch nicht erlaubt", insecure: "Nicht möglich", unsupported: "Nicht möglich" },
+    permission: {
+      granted: "Erlaubt",
+      denied: "Blockiert",
+      default: "Noch nicht erlaubt",
+      insecure: "Nicht möglich",
+      unsupported: "Nicht möglich",
+    },
     granted: "Benachrichtigungen erscheinen auf dem Desktop, auch im Hintergrund. Ein Tab muss offen bleiben.",
-    revoke: "Um sie ganz zu beenden, im Browser blockieren und auch in openITCOCKPIT im eigenen Kontakt den Haken bei Push-Benachrichtigungen entfernen.",
+    revoke:
+      "Um sie ganz zu beenden, im Browser blockieren und auch in openITCOCKPIT im eigenen Kontakt den Haken bei Push-Benachrichtigungen entfernen.",
     problemsStay: "Probleme bleiben stehen",
     problemsStayText: "bis zum Schließen; sonst einige Sekunden",
     reuseTab: "Offenen Tab benutzen",
@@ -94,10 +107,18 @@ export const words = {
       received: "Test erhalten",
       shown: "Test gezeigt",
     },
-    result: { waiting: "Noch nicht", running: "Läuft", passed: "Gut", doubtful: "Gut, aber", failed: "Geht nicht", skipped: "Ausgelassen" },
+    result: {
+      waiting: "Noch nicht",
+      running: "Läuft",
+      passed: "Gut",
+      doubtful: "Gut, aber",
+      failed: "Geht nicht",
+      skipped: "Ausgelassen",
+    },
     why: {
       default: "Erst „Benachrichtigungen erlauben“ drücken, dann noch einmal starten.",
-      events: "WebSockets kommen nicht durch, der Ereignisstrom schon. Ein Proxy auf dem Weg sollte „Upgrade: websocket“ durchlassen.",
+      events:
+        "WebSockets kommen nicht durch, der Ereignisstrom schon. Ein Proxy auf dem Weg sollte „Upgrade: websocket“ durchlassen.",
       cut: "Die Verbindung endete. Der Proxy auf dem Weg braucht 60 s oder mehr als Lesezeit.",
       no_ping: "Es kam kein Ping. Ein Proxy auf dem Weg hält ihn zurück: sein Puffern abschalten.",
       not_asked: "Er ließ sich nicht anfordern. Bitte oben die Verbindung prüfen.",
@@ -120,10 +141,14 @@ export const words = {
     transport: "Verbunden durch",
     transports: { websocket: "WebSocket, bellwire.v1", events: "Ereignisstrom" },
     sharing: "Von Tabs geteilt",
-    sharings: { worker: "Ja, im Shared Worker", leader: "Ja, in einem der Tabs", alone: "Nein, jeder hat seine eigene" },
+    sharings: {
+      worker: "Ja, im Shared Worker",
+      leader: "Ja, in einem der Tabs",
+      alone: "Nein, jeder hat seine eigene",
+    },
     session: "Sitzung",
     version: "Server",
-    since: "Seit",
+    since: "Verbunden seit",
     heard: "Lebenszeichen",
 
     list: "Benachrichtigungen",

@@ -24,7 +24,8 @@ export const words = {
     default: "Until you allow notifications, they are only in the list on this page.",
     insecure: "Browsers show notifications only for pages with https. Open this page by its https address.",
     unsupported: "This browser shows no notifications for pages, as most on phones. Use one on a computer.",
-    suppressed: "Allowed, and yet not seen. Look at “do not disturb”, and whether the system lets this browser show notifications.",
+    suppressed:
+      "Allowed, and yet not seen. Look at “do not disturb”, and whether the system lets this browser show notifications.",
     denied: "Notifications are blocked.",
     chrom: "Click the sign left of the address and switch them on there or in “Site settings”.",
     firefox: "Click the sign left of the address and take the block away.",
@@ -51,16 +52,24 @@ export const words = {
     },
     ready: "Notifications reach this browser.",
     nextAttempt: (/** @type {number} */ s) => (s > 0 ? `Next attempt in ${s} s` : "Trying now"),
-    gap: (/** @type {number} */ n) => `Notifications lost for good: ${n}. Too old, or too many were waiting. Look at the monitoring itself.`,
+    gap: (/** @type {number} */ n) =>
+      `Notifications lost for good: ${n}. Too old, or too many were waiting. Look at the monitoring itself.`,
     gaveUp: (/** @type {string} */ title) => `Could not be shown on the desktop: ${title}`,
     dismiss: "Close",
 
     desktop: "On the desktop",
     allow: "Allow notifications",
     /** @type {Record<string, string>} */
-    permission: { granted: "Allowed", denied: "Blocked", default: "Not allowed yet", insecure: "Not possible", unsupported: "Not possible" },
+    permission: {
+      granted: "Allowed",
+      denied: "Blocked",
+      default: "Not allowed yet",
+      insecure: "Not possible",
+      unsupported: "Not possible",
+    },
     granted: "Notifications appear on the desktop, in the background too. Keep one tab open.",
-    revoke: "To end them for good, block them in the browser and untick push notifications in your contact in openITCOCKPIT too.",
+    revoke:
+      "To end them for good, block them in the browser and untick push notifications in your contact in openITCOCKPIT too.",
     problemsStay: "Problems stay",
     problemsStayText: "until closed; else they go after some seconds",
     reuseTab: "Use a tab that is open",
@@ -98,11 +107,19 @@ export const words = {
       received: "Test received",
       shown: "Test shown",
     },
-    result: { waiting: "Not yet", running: "Running", passed: "Good", doubtful: "Good, but", failed: "Broken", skipped: "Left out" },
+    result: {
+      waiting: "Not yet",
+      running: "Running",
+      passed: "Good",
+      doubtful: "Good, but",
+      failed: "Broken",
+      skipped: "Left out",
+    },
     /** @type {Record<string, string>} */
     why: {
       default: "Press “Allow notifications”, then start again.",
-      events: "WebSockets do not get through; the event stream does. A proxy on the way should let “Upgrade: websocket” pass.",
+      events:
+        "WebSockets do not get through; the event stream does. A proxy on the way should let “Upgrade: websocket” pass.",
       cut: "The connection ended. Give the proxy on the way a read timeout of 60 s or more.",
       no_ping: "No ping came. A proxy on the way holds it back: switch its buffering off.",
       not_asked: "It could not be asked for. Look at the connection above.",
@@ -128,7 +145,7 @@ export const words = {
     sharings: { worker: "Yes, in a shared worker", leader: "Yes, in one of the tabs", alone: "No, each has its own" },
     session: "Session",
     version: "Server",
-    since: "Since",
+    since: "Connected since",
     heard: "Sign of life",
 
     list: "Notifications",
@@ -140,7 +157,8 @@ export const words = {
     clear: "Clear filters",
     nothing: "Nothing came in the last 24 hours.",
     nothingMatches: "No notification matches.",
-    range: (/** @type {string} */ from, /** @type {string} */ to, /** @type {string} */ total) => `${from}–${to} of ${total}`,
+    range: (/** @type {string} */ from, /** @type {string} */ to, /** @type {string} */ total) =>
+      `${from}–${to} of ${total}`,
     more: "Show more",
     newest: "Back to the newest",
     digested: "in a digest",

@@ -6,9 +6,23 @@ import { card, h, say } from "./dom.js";
 
 /** @param {Parts} parts */
 export function aboutView({ connection, words, times, until, every }) {
-  const rows = /** @type {const} */ (["user", "browser", "tabs", "transport", "sharing", "session", "version", "since", "heard"]);
+  const rows = /** @type {const} */ ([
+    "user",
+    "browser",
+    "tabs",
+    "transport",
+    "sharing",
+    "session",
+    "version",
+    "since",
+    "heard",
+  ]);
   const values = Object.fromEntries(rows.map((name) => [name, h("dd", { "data-about": name })]));
-  const list = h("dl", {}, ...rows.map((name) => h("div", {}, h("dt", {}, words[name]), /** @type {Node} */ (values[name]))));
+  const list = h(
+    "dl",
+    {},
+    ...rows.map((name) => h("div", {}, h("dt", {}, words[name]), /** @type {Node} */ (values[name]))),
+  );
   const { root } = card("about", words.about, list);
 
   const draw = () => {

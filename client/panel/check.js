@@ -3,13 +3,12 @@
 
 /** @import { Facts, Rule, Step, Verdict, World } from "./parts.js" */
 
+/** As long as the server is silent at most: it pings every 25 s. */
 export const OPEN_MS = 25_000;
-/** The server pings every 25 s; the rest is for slow networks and throttled timers. */
+
+/** The rest is for slow networks and throttled timers. */
 export const PING_WITHIN_MS = 35_000;
-const CONNECT_WITHIN_MS = 20_000;
-const RECEIVE_WITHIN_MS = 15_000;
-/** A tab that hangs is given 5 s before the next one shows it. */
-const SHOW_WITHIN_MS = 12_000;
+
 /** The server makes one test a second. */
 const ASK_AGAIN_MS = 1500;
 
@@ -17,34 +16,44 @@ const PASSED = /** @type {const} */ ({ result: "passed" });
 
 /** @type {Rule[]} */
 const RULES = [
-  rule("secure", [], ({ secure }) => (secure ? PASSED : failed("insecure"))),
-  rule("permission", ["secure"], ({ permission }) => (permission === "granted" ? PASSED : failed(permission))),
+  { name: "secure", judge: ({ secure }) => (secure ? PASSED : failed("insecure")) },
   {
-    ...rule("connected", [], judgeConnection, CONNECT_WITHIN_MS),
+    name: "permission",
+    needs: ["secure"],
+    judge: ({ permission }) => (permission === "granted" ? PASSED : failed(permission)),
+  },
+  {
+    name: "connected",
+    judge: judgeConnection,
+    withinMs: 20_000,
     late: ({ status }) => status.reason ?? "lost",
   },
-  rule("alive", ["connected"], judgePings, PING_WITHIN_MS, "no_ping"),
-  rule("asked", ["connected"], (_, check) => check.ask(), CONNECT_WITHIN_MS, "not_asked"),
-  rule("received", ["asked"], (_, check) => check.arrival(), RECEIVE_WITHIN_MS, "not_received"),
+  { name: "alive", needs: ["connected"], judge: judgePings, withinMs: PING_WITHIN_MS, late: () => "no_ping" },
   {
-    ...rule("shown", ["permission", "received"], (_, check) => check.shown, SHOW_WITHIN_MS),
+    name: "asked",
+    needs: ["connected"],
+    judge: (_, check) => check.ask(),
+    withinMs: 20_000,
+    late: () => "not_asked",
+  },
+  {
+    name: "received",
+    needs: ["asked"],
+    judge: (_, check) => check.arrival(),
+    withinMs: 15_000,
+    late: (_, { isTooSoon }) => (isTooSoon ? "rate" : "not_received"),
+  },
+  {
+    name: "shown",
+    needs: ["permission", "received"],
+    judge: (_, check) => check.shown,
+    // A tab that hangs is given 5 s before the next one shows it.
+    withinMs: 12_000,
     late: ({ tabs }) => (tabs > 1 ? "elsewhere" : "not_shown"),
   },
 ];
 
 const ASKED = RULES.findIndex(({ name }) => name === "asked");
-
-/**
- * @param {string} name
- * @param {string[]} needs
- * @param {Rule["judge"]} judge
- * @param {number} [withinMs]
- * @param {string} [late]
- * @returns {Rule}
- */
-function rule(name, needs, judge, withinMs = 0, late = "") {
-  return { name, needs, judge, withinMs, late: () => late };
-}
 
 /**
  * @param {string} why
@@ -76,7 +85,8 @@ export class SelfCheck {
   #at = 0;
   #since;
   #askAt = 0;
-  #again = false;
+  /** The server did not make the test, and is asked again. */
+  isTooSoon = false;
   /** @type {Step[]} */
   steps = RULES.map(({ name }) => ({ name, result: "waiting", why: "", secondsLeft: null }));
   /** What has become of the test notification. @type {Verdict} */
@@ -109,8 +119,10 @@ export class SelfCheck {
     const facts = this.#world.facts();
     for (let rule = RULES[this.#at]; rule; rule = RULES[this.#at]) {
       const step = /** @type {Step} */ (this.steps[this.#at]);
-      const msLeft = this.#since + rule.withinMs - this.#world.now();
-      const verdict = this.#skip(rule) ?? rule.judge(facts, this) ?? (msLeft > 0 ? null : failed(rule.late(facts)));
+      const { judge, withinMs = 0, late } = rule;
+      const msLeft = this.#since + withinMs - this.#world.now();
+      const isLate = late && msLeft <= 0;
+      const verdict = this.#skip(rule) ?? judge(facts, this) ?? (isLate ? failed(late(facts, this)) : null);
       if (!verdict) return void Object.assign(step, { result: "running", secondsLeft: Math.ceil(msLeft / 1000) });
       Object.assign(step, { why: "", ...verdict, secondsLeft: null });
       this.#at++;
@@ -127,7 +139,7 @@ export class SelfCheck {
 
   /** Whether it came; asks again where the server had to refuse a test that came too soon. @returns {Verdict} */
   arrival() {
-    if (this.#again && this.ask()) this.#again = false;
+    if (this.isTooSoon && this.ask()) this.isTooSoon = false;
     return this.received;
   }
 
@@ -137,12 +149,12 @@ export class SelfCheck {
    */
   refused(code) {
     if (this.steps[this.#at]?.name !== "received") return;
-    if (code === "rate") this.#again = true;
+    if (code === "rate") this.isTooSoon = true;
     else this.received = failed(code);
   }
 
   /** @param {Rule} rule @returns {Verdict} */
-  #skip({ needs }) {
+  #skip({ needs = [] }) {
     const missing = this.steps.some(({ name, result }) => needs.includes(name) && /failed|skipped/.test(result));
     return missing ? { result: "skipped" } : null;
   }

@@ -26,9 +26,20 @@ export function checkView({ connection, notifier, words, until, every }) {
   const items = check.steps.map(({ name }) => {
     const text = h("span.why");
     const result = h("span.hidden");
-    return { root: h("li", { "data-step": name }, h("span.name", {}, words.steps[name] ?? name), " ", result, " ", text), text, result };
+    return {
+      root: h("li", { "data-step": name }, h("span.name", {}, words.steps[name] ?? name), " ", result, " ", text),
+      text,
+      result,
+    };
   });
-  const { root, note } = card("check", words.check, h("p", {}, words.checkText), start, verdict, h("ol.steps", {}, ...items.map(({ root }) => root)));
+  const { root, note } = card(
+    "check",
+    words.check,
+    h("p", {}, words.checkText),
+    start,
+    verdict,
+    h("ol.steps", {}, ...items.map(({ root }) => root)),
+  );
 
   const begin = () => {
     title = words.checkTitle(Math.random().toString(36).slice(2, 6).toUpperCase());
@@ -57,7 +68,7 @@ export function checkView({ connection, notifier, words, until, every }) {
     say(text, secondsLeft === null ? explain(why) : words.secondsLeft(secondsLeft));
   };
   /** @param {string} why */
-  const explain = (why) => words.why[why] ?? words.reason[why] ?? (why === "suppressed" ? notifier.advice : null) ?? (why ? notifier.advice ?? why : "");
+  const explain = (why) => words.why[why] ?? words.reason[why] ?? (why && (notifier.advice ?? why));
 
   until(connection.on("state", look));
   until(connection.on("info", look));
@@ -73,7 +84,12 @@ export function checkView({ connection, notifier, words, until, every }) {
     until(
       notifier.on(name, ({ notification }) => {
         if (notification ? notification.title !== title : !check.isAsked) return;
-        check.shown = name === "suppressed" ? { result: "failed", why: name } : notification ? { result: "passed" } : { result: "doubtful", why: "digested" };
+        check.shown =
+          name === "suppressed"
+            ? { result: "failed", why: name }
+            : notification
+              ? { result: "passed" }
+              : { result: "doubtful", why: "digested" };
         look();
       }),
     );

@@ -27,7 +27,8 @@ export function desktopView({ notifier, words, until }) {
     allow.hidden = permission !== "default";
     for (const { name, box } of switches) box.checked = notifier.prefs[name];
   };
-  for (const name of /** @type {const} */ (["permission", "shown", "suppressed", "prefs"])) until(notifier.on(name, draw));
+  for (const name of /** @type {const} */ (["permission", "shown", "suppressed", "prefs"]))
+    until(notifier.on(name, draw));
   draw();
   return root;
 }

@@ -38,6 +38,11 @@ export function say(element, text = "") {
  */
 export function card(name, title, ...children) {
   const note = h("span.note");
-  const root = h(/** @type {"details.card"} */ (`details.card.${name}`), {}, h("summary", {}, h("h2", {}, title), note), ...children);
+  const root = h(
+    /** @type {"details.card"} */ (`details.card.${name}`),
+    {},
+    h("summary", {}, h("h2", {}, title), note),
+    ...children,
+  );
   return { root, note };
 }

@@ -80,7 +80,8 @@ export function listView(parts) {
   let unsaid = [];
   const tell = () => {
     const [one] = unsaid;
-    if (one) say(said, unsaid.length === 1 ? one.title : words.news(unsaid.length, words.states[worstOf(unsaid)] ?? ""));
+    if (one)
+      say(said, unsaid.length === 1 ? one.title : words.news(unsaid.length, words.states[worstOf(unsaid)] ?? ""));
     unsaid = [];
   };
   const drawSoon = soon(draw, DRAW_EVERY_MS, until);
@@ -104,7 +105,16 @@ export function listView(parts) {
   every(10_000, () => rows.forEach(({ tick }) => tick()));
   draw();
   void load();
-  return h("section.main", {}, h("div.head", {}, heading, range, filters.clear, newest), filters.root, nothing, list, more, said);
+  return h(
+    "section.main",
+    {},
+    h("div.head", {}, heading, range, filters.clear, newest),
+    filters.root,
+    nothing,
+    list,
+    more,
+    said,
+  );
 }
 
 /**
@@ -119,10 +129,13 @@ function soon(task, ms, until) {
   let timer;
   until(() => clearTimeout(timer));
   return () => {
-    timer ??= setTimeout(() => {
-      timer = undefined;
-      lastAt = performance.now();
-      task();
-    }, Math.max(0, lastAt + ms - performance.now()));
+    timer ??= setTimeout(
+      () => {
+        timer = undefined;
+        lastAt = performance.now();
+        task();
+      },
+      Math.max(0, lastAt + ms - performance.now()),
+    );
   };
 }

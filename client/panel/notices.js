@@ -12,7 +12,12 @@ export function noticesView({ connection, words, until }) {
   /** @param {string} text */
   const tell = (text) => {
     const close = () => notice.remove();
-    const notice = h("p.notice", {}, h("span", {}, text), h("button", { type: "button", onclick: close }, words.dismiss));
+    const notice = h(
+      "p.notice",
+      {},
+      h("span", {}, text),
+      h("button", { type: "button", onclick: close }, words.dismiss),
+    );
     root.append(notice);
     if (root.children.length > NOTICES_MAX) root.firstElementChild?.remove();
   };

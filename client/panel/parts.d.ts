@@ -63,11 +63,11 @@ export type Verdict = { result: Result; why?: string } | null;
 export interface Rule {
   name: string;
   /** Steps without which this one cannot be told. */
-  needs: string[];
-  withinMs: number;
+  needs?: string[];
+  withinMs?: number;
   judge(facts: Facts, check: SelfCheck): Verdict;
   /** What to say when that time is over. */
-  late(facts: Facts): string;
+  late?(facts: Facts, check: SelfCheck): string;
 }
 
 export interface World {

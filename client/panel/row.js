@@ -35,11 +35,18 @@ export function rowOf(n, { notifier, words, times }) {
   const root = h(
     "li.row",
     { "data-is": is, "data-id": n.id },
-    n.kind === "message" ? h("span.icon", { "aria-hidden": "true" }, "✉") : h("img.icon", { src: `${ICONS}${iconName(n.kind, n.state)}.svg`, alt: "", width: 40, height: 40 }),
+    n.kind === "message"
+      ? h("span.icon", { "aria-hidden": "true" }, "✉")
+      : h("img.icon", { src: `${ICONS}${iconName(n.kind, n.state)}.svg`, alt: "", width: 40, height: 40 }),
     h(
       "div.text",
       {},
-      h("p.meta", {}, ...meta, h("time", { datetime: new Date(ms).toISOString() }, ago, " ", h("span.at", {}, times.at(ms)))),
+      h(
+        "p.meta",
+        {},
+        ...meta,
+        h("time", { datetime: new Date(ms).toISOString() }, ago, " ", h("span.at", {}, times.at(ms))),
+      ),
       h("h3", {}, url ? h("a", { href: url, target: "_blank", rel: "noopener noreferrer" }, title) : title),
       ...objectOf(n, title, words.on),
       ...bodyOf(n.body ?? "", words.whole),

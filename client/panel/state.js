@@ -15,7 +15,8 @@ export function stateView({ connection, words, times, until, every }) {
   let nextAt = null;
 
   const count = () => {
-    if (nextAt !== null) return say(next, words.nextAttempt(Math.max(0, Math.ceil((nextAt - performance.now()) / 1000))));
+    if (nextAt !== null)
+      return say(next, words.nextAttempt(Math.max(0, Math.ceil((nextAt - performance.now()) / 1000))));
     const { heardAt } = connection.info;
     say(next, heardAt && connection.status.state === "connected" ? `${words.heard}: ${times.ago(heardAt)}` : "");
   };
@@ -25,7 +26,8 @@ export function stateView({ connection, words, times, until, every }) {
     state.dataset["reason"] = reason ?? "";
     say(name, words.state[is]);
     say(why, reason ? words.reason[reason] : words.ready);
-    nextAt = retryInMs === null ? (is === "connecting" && reason !== "start" ? 0 : null) : performance.now() + retryInMs;
+    nextAt =
+      retryInMs === null ? (is === "connecting" && reason !== "start" ? 0 : null) : performance.now() + retryInMs;
     count();
   };
   until(connection.on("state", draw));

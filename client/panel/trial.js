@@ -26,9 +26,15 @@ export function trialView({ connection, words, until }) {
   };
   const buttons = TRIALS.map(([kind, states]) => {
     const all = states.map((name, state) => {
-      const title = words.testTitle(kind === "message" ? words.kinds[kind] : `${words.kinds[kind]} ${words.states[name]}`);
+      const title = words.testTitle(
+        kind === "message" ? words.kinds[kind] : `${words.kinds[kind]} ${words.states[name]}`,
+      );
       const request = { kind, state, type: kind === "message" ? "CUSTOM" : state === 0 ? "RECOVERY" : "PROBLEM" };
-      return h("button", { type: "button", "data-test": name, "data-is": name, onclick: () => ask(request, title) }, words.states[name]);
+      return h(
+        "button",
+        { type: "button", "data-test": name, "data-is": name, onclick: () => ask(request, title) },
+        words.states[name],
+      );
     });
     return h("fieldset", {}, h("legend", {}, words.kinds[kind]), ...all);
   });
@@ -43,7 +49,8 @@ export function trialView({ connection, words, until }) {
   );
   until(
     connection.on("error", ({ code }) => {
-      if (asked && (code === "rate" || code === "unavailable")) say(said, code === "rate" ? words.rate : words.why.unavailable);
+      if (asked && (code === "rate" || code === "unavailable"))
+        say(said, code === "rate" ? words.rate : words.why.unavailable);
     }),
   );
   const draw = () => {
