@@ -23,6 +23,20 @@ export function addressOf(url, base) {
 }
 
 /**
+ * Beside the WebSocket's address, if not told.
+ * @param {string | URL | undefined} url
+ * @param {URL} socket
+ * @param {string | null} base
+ * @returns {URL}
+ * @throws {TypeError} for what is no address of an event stream
+ */
+export function eventsAddressOf(url, socket, base) {
+  const address = url === undefined ? new URL("events", socket) : addressOf(url, base);
+  address.protocol = address.protocol.replace("ws", "http");
+  return address;
+}
+
+/**
  * A server on this machine is reached without a network too.
  * @param {URL} address
  */

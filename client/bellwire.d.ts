@@ -83,8 +83,38 @@ export interface Failure {
   cause?: unknown;
 }
 
+/** What this browser is and has; all its tabs with the same user say the same. */
+export interface Info {
+  user: string;
+  /** Empty until the tabs have agreed on it. */
+  browser: string;
+  /** How it is connected; `null` while it is not. */
+  transport: "websocket" | "events" | null;
+  /**
+   * Who has the connection: a SharedWorker for all tabs, one of the tabs for all, or this tab alone, where the browser
+   * has neither SharedWorker nor Web Locks.
+   */
+  sharing: "worker" | "leader" | "alone";
+  /** How many tabs use this connection. */
+  tabs: number;
+  /** The server's name for this connection, for its logs. */
+  session: string | null;
+  /** The server's version. */
+  version: string | null;
+  /** Milliseconds since 1970, as `heardAt`: when the server last said anything. */
+  connectedAt: number | null;
+  heardAt: number | null;
+  /** How many pings of the server have come by this connection. */
+  pings: number;
+}
+
+/** They come in every tab. */
 export interface Events {
   state: Status;
+  /** Once for each notification, whichever tab shows it: for lists. */
+  notification: Notification;
+  /** Who and how; for each ping too. */
+  info: Info;
   /** So many notifications before the next one are gone for good. */
   gap: { dropped: number };
   /** A value of the server for everybody, `export_running` for example: at the start and when it changes. */
@@ -103,31 +133,66 @@ export interface TestRequest {
 export interface Options {
   /** ws, wss, http or https; relative to the page. */
   url: string | URL;
+  /** Where the event stream is, for networks that break WebSockets. Left out, it is `events` beside `url`. */
+  eventsUrl?: string | URL;
   user: string | number;
   key: string;
   /** Who this browser is. Left out, it is made once and kept. */
   browser?: string;
   /**
-   * Shows a notification. Called for one after the other; a notification is acknowledged when what this returned is
-   * fulfilled. If it throws, it is called again after 0.5, 1, 2 and 4 s, and nothing else is shown meanwhile.
+   * Shows a notification. Of all tabs of the browser with the same user, one is asked: a visible one, else the one that
+   * was visible last. Called for one after the other; a notification is acknowledged when what this returned is
+   * fulfilled. A tab that takes longer than 5 s is passed over for the next one, if there is one. If this throws, it is
+   * called again, in this tab or in another, after 0.5, 1, 2 and 4 s, and nothing else is shown meanwhile.
    */
   onNotification: (notification: Notification) => unknown;
+  /** `false`: this tab has its own connection. Else one serves all tabs of the browser. */
+  shared?: boolean;
   /** For tests, and for pages in unusual places. */
   environment?: Partial<Environment>;
 }
 
 export interface Connection {
   readonly status: Status;
+  readonly info: Info;
   /** Returns a function that takes the listener away. */
   on<Name extends keyof Events>(name: Name, listener: (event: Events[Name]) => void): () => void;
   /** Asks for a notification to all browsers of the user. False if it could not be asked for now. */
   test(request?: TestRequest): boolean;
-  /** For good. What was received and not shown yet comes again by the browser's next connection. */
+  /**
+   * What came lately in this browser, the newest first: at most 10,000, and none older than a day. Listen to
+   * `notification` before asking, and drop by id what comes twice.
+   */
+  recent(): Promise<Notification[]>;
+  /** For good, for this tab; the last one that closes ends the connection. What was received and not shown yet comes again by the browser's next connection. */
   close(): void;
 }
 
 /** Connects at once, and stays connected until `close()` or until the server says that it is no use. */
 export function connect(options: Options): Connection;
+
+/** What is used of a port to a SharedWorker. */
+export interface WorkerPort {
+  onmessage: ((event: any) => void) | null;
+  postMessage(message: unknown): void;
+  close(): void;
+}
+
+/** What is used of a BroadcastChannel. */
+export interface Channel {
+  onmessage: ((event: any) => void) | null;
+  postMessage(message: unknown): void;
+  close(): void;
+}
+
+/** What is used of the Web Locks. */
+export interface Locks {
+  request(
+    name: string,
+    options: { signal?: AbortSignal; steal?: boolean },
+    held: () => Promise<unknown> | void,
+  ): Promise<unknown>;
+}
 
 /** What is used of a WebSocket. */
 export interface Socket {
@@ -153,12 +218,25 @@ export interface Storage {
 
 export interface Environment {
   WebSocket: new (url: string, protocols: string[]) => Socket;
+  /** `null`, as for each of the next ones: there is none. They are `null` in a given environment that leaves them out. */
+  fetch: typeof fetch | null;
+  SharedWorker:
+    | (new (
+        url: URL,
+        options: { type: "module"; name: string },
+      ) => { port: WorkerPort; onerror: ((event: any) => void) | null })
+    | null;
+  BroadcastChannel: (new (name: string) => Channel) | null;
+  locks: Locks | null;
+  indexedDB: IDBFactory | null;
   clock: Clock;
+  /** Milliseconds since 1970, the same in all tabs. */
+  date: () => number;
   /** 0 to below 1. */
   random: () => number;
   /** `null`: nothing outlives the page. */
   storage: Storage | null;
-  /** Where `online`, `offline`, `visibilitychange` and `pagehide` are dispatched. */
+  /** Where `online`, `offline`, `visibilitychange`, `pagehide` and `pageshow` are dispatched. */
   events: Pick<EventTarget, "addEventListener" | "removeEventListener">;
   isOnline: () => boolean;
   isVisible: () => boolean;
@@ -243,6 +321,8 @@ export class Notifier {
   readonly prefs: Preferences;
   /** Fulfilled when the browser has it, and where it may not be shown. Never fails. */
   show(notification: Notification): Promise<void>;
+  /** Where a click on it leads: to `http` and `https` only; `null`: nowhere. */
+  linkOf(notification: Notification): string | null;
   /** Asks the person, if that is still to be done. Browsers want it to be called in a click. */
   ask(): Promise<Permission>;
   /** Returns a function that takes the listener away. */

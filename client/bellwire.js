@@ -1,4 +1,4 @@
 // What users of the package import; its types are in bellwire.d.ts.
 
-export { connect } from "./connection.js";
 export { Notifier } from "./notifier.js";
+export { connect } from "./tab.js";

@@ -1,21 +1,23 @@
-// The connection of a page to Bellwire: as one link follows another, every notification is shown once and in order.
+// The connection of a browser to Bellwire: as one link follows another, every notification is shown once and in order.
 
 /** @import * as Api from "./bellwire.js" */
 /** @import { Ending } from "./codes.js" */
 /** @import { Message } from "./message.js" */
+/** @import { Transport } from "./ways.js" */
 
-import { addressOf, isLoopback } from "./address.js";
+import { addressOf, eventsAddressOf, isLoopback } from "./address.js";
 import { Backoff } from "./backoff.js";
 import { browserId } from "./browser.js";
 import { Emitter } from "./emitter.js";
-import { environment } from "./environment.js";
 import { Gaps } from "./gaps.js";
 import { Kept } from "./kept.js";
 import { Link } from "./link.js";
-import { CURSOR_LENGTH_MAX, isToken, testMessage } from "./message.js";
+import { CURSOR_LENGTH_MAX, isToken } from "./message.js";
 import { Seen } from "./seen.js";
 import { Serial } from "./serial.js";
 import { show } from "./show.js";
+import { EventStream } from "./stream.js";
+import { Ways } from "./ways.js";
 
 /** Received and not shown yet. A page that is further behind gets the rest from the server when it has caught up. */
 export const QUEUE_MAX = 1024;
@@ -26,28 +28,29 @@ const DRAIN_SPREAD_MAX_MS = 500;
 /** @type {Ending} */
 const BEHIND = { advice: "later", reason: "behind" };
 
-/**
- * Connects, and stays connected until `close()` or until the server says that it is no use.
- * @param {Api.Options} options
- * @returns {Api.Connection}
- * @throws {TypeError} if `url` is no address of a WebSocket
- */
-export function connect(options) {
-  return new Connection(options);
-}
+/** How long an event stream serves before a WebSocket is tried beside it; doubled after each that fails. */
+export const BETTER_FIRST_MS = 60_000;
+const BETTER_MAX_MS = 600_000;
 
-/** @implements {Api.Connection} */
-class Connection {
+/**
+ * @typedef {Pick<Api.Info, "transport" | "session" | "version" | "connectedAt" | "heardAt" | "pings">} Facts
+ * @typedef {Pick<Api.Options, "url" | "eventsUrl" | "user" | "key" | "browser">} Settings
+ * @typedef {Omit<Api.Events, "info"> & { facts: Facts }} Events
+ */
+
+export class Connection {
   #key;
   #env;
   #address;
+  #eventsAddress;
   #user;
   #browser;
   #kept;
   #gaps = new Gaps();
   #queue = new Serial(QUEUE_MAX);
   #backoff;
-  /** @type {Emitter<Api.Events & Record<string, unknown>>} */
+  #ways = new Ways();
+  /** @type {Emitter<Events & Record<string, unknown>>} */
   #emitter;
   #showing;
 
@@ -61,13 +64,24 @@ class Connection {
   #next = null;
   /** @type {unknown} */
   #retry = null;
+  /** @type {unknown} */
+  #better = null;
+  #betterMs = BETTER_FIRST_MS;
   #over = false;
   #closed = false;
+  /** @type {Facts} */
+  #facts = { transport: null, session: null, version: null, connectedAt: null, heardAt: null, pings: 0 };
 
-  /** @param {Api.Options} options */
-  constructor({ url, user, key, browser, onNotification, environment: given }) {
-    this.#env = environment(given ?? {});
+  /**
+   * @param {Settings} settings
+   * @param {Api.Environment} environment
+   * @param {Api.Options["onNotification"]} onNotification
+   * @throws {TypeError} if `url` is no address of a WebSocket
+   */
+  constructor({ url, eventsUrl, user, key, browser }, environment, onNotification) {
+    this.#env = environment;
     this.#address = addressOf(url, this.#env.base);
+    this.#eventsAddress = eventsAddressOf(eventsUrl, this.#address, this.#env.base);
     this.#key = key;
     this.#user = String(user);
     this.#kept = new Kept(this.#env.storage);
@@ -89,14 +103,29 @@ class Connection {
     return this.#status;
   }
 
-  /** @type {Api.Connection["on"]} */
+  get browser() {
+    return this.#browser;
+  }
+
+  get facts() {
+    return this.#facts;
+  }
+
+  /**
+   * @template {keyof Events} Name
+   * @param {Name} name
+   * @param {(event: Events[Name]) => void} listener
+   */
   on(name, listener) {
     return this.#emitter.on(name, listener);
   }
 
-  /** @type {Api.Connection["test"]} */
-  test(request = {}) {
-    return this.#current?.say(testMessage(request)) ?? false;
+  /**
+   * @param {object} message  of the protocol
+   * @returns {boolean} whether it could be said now
+   */
+  say(message) {
+    return this.#current?.say(message) ?? false;
   }
 
   close() {
@@ -113,15 +142,35 @@ class Connection {
     if (this.#mayNotTry()) return this.#tellDown("disconnected", "offline");
     if (this.#queue.full) return this.#later(BEHIND);
     try {
-      this.#next = new Link(this.#address, this.#key, this.#env, {
-        hello: () => this.#hello(),
-        onMessage: (link, message) => this.#onMessage(link, message),
-        onEnd: (link, ending) => this.#onEnd(link, ending),
-      });
+      this.#open(this.#env.fetch ? this.#ways.next() : "websocket");
     } catch (cause) {
       return this.#refusedByBrowser(cause);
     }
     this.#tellDown("connecting", this.#why);
+  }
+
+  /** @param {Transport} transport */
+  #open(transport) {
+    const { WebSocket, clock } = this.#env;
+    const socket =
+      transport === "websocket"
+        ? new WebSocket(this.#address.href, ["bellwire.v1", this.#key])
+        : new EventStream(this.#eventsAddress, this.#key, this.#env);
+    this.#next = new Link(socket, transport, clock, {
+      hello: () => this.#hello(),
+      onMessage: (link, message) => this.#onMessage(link, message),
+      onEnd: (link, ending) => this.#onEnd(link, ending),
+    });
+  }
+
+  /** An event stream costs a call for each answer and may be buffered on the way: a WebSocket is better. */
+  #planBetter() {
+    this.#env.clock.clearTimeout(this.#better);
+    this.#better = this.#env.clock.setTimeout(() => {
+      if (this.#next || this.#retry !== null || this.#current?.transport !== "events") return;
+      this.#betterMs = Math.min(2 * this.#betterMs, BETTER_MAX_MS);
+      this.#open("websocket");
+    }, this.#betterMs);
   }
 
   /** @param {unknown} cause */
@@ -138,14 +187,23 @@ class Connection {
     return { op: "hello", user: this.#user, browser: this.#browser, ...usable };
   }
 
-  /** @param {Link} link */
-  #onWelcome(link) {
+  /**
+   * @param {Link} link
+   * @param {Pick<Facts, "session" | "version">} welcome
+   */
+  #onWelcome(link, { session, version }) {
+    if (link === this.#current) this.#tellFacts({ session, version });
     if (link !== this.#next) return;
     this.#next = null;
     // Nothing is lost with the old link: what it still brings comes again by this one.
     this.#current?.abandon();
     this.#current = link;
     this.#backoff.welcomed(this.#env.clock.now());
+    this.#ways.welcomed(link.transport);
+    if (link.transport === "events") this.#planBetter();
+    else this.#betterMs = BETTER_FIRST_MS;
+    const now = this.#env.date();
+    this.#tellFacts({ transport: link.transport, session, version, connectedAt: now, heardAt: now, pings: 0 });
     this.#tell({ state: "connected", reason: null, retryInMs: null });
   }
 
@@ -155,9 +213,15 @@ class Connection {
    */
   #onEnd(link, ending) {
     if (ending.advice === "never") return this.#finish(ending.reason);
-    const wasNext = link === this.#next;
-    if (wasNext) this.#next = null;
-    else this.#current = null;
+    if (link === this.#current) {
+      this.#current = null;
+      this.#tellFacts({ transport: null, session: null, connectedAt: null });
+    } else {
+      this.#next = null;
+      if (this.#current && !this.#current.leaving) return this.#planBetter();
+      // A code of the server has come through: that way is open.
+      if (["lost", "silent"].includes(ending.reason)) this.#ways.failed();
+    }
     // Another one is on its way already, because this one was leaving.
     if (this.#next || this.#retry !== null) {
       this.#why = ending.reason;
@@ -191,10 +255,12 @@ class Connection {
     if (this.#over) return;
     this.#over = true;
     this.#clearRetry();
+    this.#env.clock.clearTimeout(this.#better);
     this.#listen("removeEventListener");
     this.#next?.abandon();
     this.#current?.abandon();
     this.#next = this.#current = null;
+    this.#tellFacts({ transport: null, session: null, connectedAt: null });
     this.#tell({ state: "disconnected", reason, retryInMs: null });
   }
 
@@ -205,9 +271,12 @@ class Connection {
    * @param {Message} message
    */
   #onMessage(link, message) {
+    if (link === this.#current) this.#facts = { ...this.#facts, heardAt: this.#env.date() };
     switch (message.op) {
       case "welcome":
-        return this.#onWelcome(link);
+        return this.#onWelcome(link, message);
+      case "ping":
+        return link === this.#current ? this.#tellFacts({ pings: this.#facts.pings + 1 }) : undefined;
       case "notification":
         return this.#enqueue(link, () => this.#show(link, message.cursor, message.notification));
       case "gap":
@@ -249,6 +318,7 @@ class Connection {
    * @param {Api.Notification} notification
    */
   async #show(link, cursor, notification) {
+    if (!this.#closed && !this.#showing.seen.has(notification.id)) this.#emitter.emit("notification", notification);
     const how = await show(notification, this.#showing);
     if (how === "closed") return;
     if (how === "shown") this.#gaps.passed();
@@ -303,6 +373,12 @@ class Connection {
   #tellDown(state, reason, retryInMs = null) {
     // While the old link serves, the page need not know that another one is made.
     if (!this.#current) this.#tell({ state, reason, retryInMs });
+  }
+
+  /** @param {Partial<Facts>} news */
+  #tellFacts(news) {
+    this.#facts = { ...this.#facts, ...news };
+    this.#emitter.emit("facts", this.#facts);
   }
 
   /** @param {Api.Status} status */

@@ -1,9 +1,10 @@
-// One WebSocket from its opening to its end: hello, pings, acknowledgements, and whether it still lives.
+// One socket, a WebSocket or what stands for it (stream.js), from its opening to its end: hello, pings, acknowledgements, and whether it still lives.
 // It says each thing once and nothing after its end, whatever the browser's events do.
 
-/** @import { Environment, Socket } from "./bellwire.js" */
+/** @import { Clock, Socket } from "./bellwire.js" */
 /** @import { Ending } from "./codes.js" */
 /** @import { Message } from "./message.js" */
+/** @import { Transport } from "./ways.js" */
 
 import { SILENT, endingOf } from "./codes.js";
 import { read } from "./message.js";
@@ -29,6 +30,11 @@ const OPEN = 1;
  * @property {(link: Link, ending: Ending) => void} onEnd
  */
 
+/** @param {object} message */
+export function fits(message) {
+  return new TextEncoder().encode(JSON.stringify(message)).length <= MESSAGE_BYTES_MAX;
+}
+
 export class Link {
   #owner;
   #clock;
@@ -49,16 +55,16 @@ export class Link {
   leaving = false;
 
   /**
-   * @param {URL} address
-   * @param {string} key
-   * @param {Environment} environment
+   * @param {Socket} socket  that has just been made
+   * @param {Transport} transport
+   * @param {Clock} clock
    * @param {Owner} owner
-   * @throws if the browser does not even try
    */
-  constructor(address, key, environment, owner) {
+  constructor(socket, transport, clock, owner) {
+    this.transport = transport;
     this.#owner = owner;
-    this.#clock = environment.clock;
-    this.#socket = new environment.WebSocket(address.href, ["bellwire.v1", key]);
+    this.#clock = clock;
+    this.#socket = socket;
     this.#socket.onopen = () => void this.#send(owner.hello());
     this.#socket.onmessage = (event) => this.#hear(event.data);
     this.#socket.onclose = (event) => this.end(endingOf(event.code));
@@ -130,7 +136,7 @@ export class Link {
     if (this.#welcomed) this.#watch(this.#silenceMs);
     this.#probing = false;
     if (message.op === "ping") this.#send({ op: "pong" });
-    else this.#owner.onMessage(this, message);
+    this.#owner.onMessage(this, message);
   }
 
   /** @param {number} ms */
@@ -141,10 +147,9 @@ export class Link {
 
   /** @param {object} message */
   #send(message) {
-    const text = JSON.stringify(message);
-    if (this.#socket.readyState !== OPEN || new TextEncoder().encode(text).length > MESSAGE_BYTES_MAX) return false;
+    if (this.#socket.readyState !== OPEN || !fits(message)) return false;
     try {
-      this.#socket.send(text);
+      this.#socket.send(JSON.stringify(message));
       return true;
     } catch {
       return false;

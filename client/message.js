@@ -3,7 +3,7 @@
 /** @import { Notification, Subject, TestRequest } from "./bellwire.js" */
 
 /**
- * @typedef {{ op: "welcome", pingIntervalMs: number }
+ * @typedef {{ op: "welcome", pingIntervalMs: number, session: string | null, version: string | null }
  *   | { op: "notification", cursor: string, notification: Notification }
  *   | { op: "gap", dropped: number }
  *   | { op: "drain", afterMs: number }
@@ -32,7 +32,12 @@ const KINDS = /** @type {const} */ (["host", "service", "message"]);
 
 /** @type {Record<string, (fields: Fields) => Message>} */
 const READERS = {
-  welcome: ({ ping_interval_ms: ms }) => ({ op: "welcome", pingIntervalMs: interval(ms) }),
+  welcome: ({ ping_interval_ms: ms, session, version }) => ({
+    op: "welcome",
+    pingIntervalMs: interval(ms),
+    session: text(session) ?? null,
+    version: text(version) ?? null,
+  }),
   notification: readNotification,
   gap: ({ dropped }) =>
     isCount(dropped) && dropped > 0 ? { op: "gap", dropped } : unreadable("gap: dropped must be a count above 0"),
@@ -104,6 +109,7 @@ function readNotification(fields) {
     const value = subject(fields[name]);
     if (value) notification[name] = value;
   }
+  if (fields["digested"] === true) notification.digested = true;
   return { op: "notification", cursor, notification };
 }
 

@@ -92,6 +92,11 @@ export class Notifier {
     return this.#emitter.on(name, listener);
   }
 
+  /** @type {Api.Notifier["linkOf"]} */
+  linkOf(notification) {
+    return linkOf(notification, this.#links, this.#env.base);
+  }
+
   async ask() {
     // Nothing is shown by this before it is allowed, but where pages may make none it fails at once.
     if (this.permission === "default") this.#make("", {});
@@ -135,7 +140,7 @@ export class Notifier {
       // An acknowledgement makes no problem smaller.
       severity: news === "other" && before >= 0 ? before : severity,
       stays: news === "problem",
-      url: linkOf(notification, this.#links, base),
+      url: this.linkOf(notification),
       options: {
         body: notification.body ?? "",
         icon: iconOf(notification, this.#icons, base),

@@ -35,8 +35,13 @@ export class Seen {
 
   /** @param {string} id */
   add(id) {
+    this.addAll([id]);
+  }
+
+  /** @param {string[]} ids */
+  addAll(ids) {
     this.#merge();
-    this.#remember(id);
+    for (const id of ids) this.#remember(id);
     this.#text = JSON.stringify([...this.#ids].slice(-KEPT_MAX));
     this.#kept.write(this.#name, this.#text);
   }
@@ -65,7 +70,7 @@ export class Seen {
  * @param {string} text
  * @returns {string[]}
  */
-function idsOf(text) {
+export function idsOf(text) {
   try {
     const ids = JSON.parse(text);
     if (!Array.isArray(ids)) return [];

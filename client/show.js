@@ -59,7 +59,7 @@ async function call(handler, notification) {
 }
 
 /** @param {unknown} cause what was thrown, which may even fail to become a text */
-function words(cause) {
+export function words(cause) {
   try {
     return String(cause);
   } catch {

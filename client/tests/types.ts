@@ -1,6 +1,6 @@
 // Checked by tsc and never run: what users are told is what there is, and mistakes of users are found.
 
-import * as real from "../connection.js";
+import * as real from "../tab.js";
 import * as told from "../bellwire.js";
 
 export const agrees: typeof told.connect = real.connect;
