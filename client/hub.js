@@ -115,6 +115,8 @@ export class Hub {
     this.over = true;
     for (const clock of [this.#patience, this.#sweep]) this.#env.clock.clearTimeout(clock);
     for (const member of this.#members) member.lock.abort();
+    // Those that are left find another hub; that this one ends is no news for them.
+    this.#members.clear();
     this.#connection?.close();
     this.#storage?.close();
   }

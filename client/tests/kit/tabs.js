@@ -49,7 +49,7 @@ class Port {
   postMessage(message) {
     const copy = structuredClone(message);
     const { other } = this;
-    queueMicrotask(() => other.process.run(() => this.#open && other.#open && other.onmessage?.({ data: copy })));
+    queueMicrotask(() => other.process.run(() => other.#open && other.onmessage?.({ data: copy })));
   }
 
   close() {
