@@ -32,6 +32,8 @@ const VALUES_MAX = 64;
 class Member {
   hangs = false;
   failed = false;
+  /** What it shows already, asked by a hub before this one. @type {string[]} */
+  running = [];
   /** Messages since it last said anything. */
   unheard = 0;
   heardAt = 0;
@@ -129,6 +131,7 @@ export class Hub {
    */
   #join(member, join) {
     if (this.#members.size >= MEMBERS_MAX || !this.#isOurs(join.settings)) return member.post({ op: "refused" });
+    member.running = join.running;
     this.#members.add(member);
     this.#watch(member, join.lock);
     this.#look(member, join);
@@ -261,7 +264,8 @@ export class Hub {
   #ask(showing) {
     const { clock, date } = this.#env;
     clock.clearTimeout(this.#patience);
-    const next = [...this.#members].filter((member) => !showing.asked.has(member)).sort(byRank)[0];
+    const free = [...this.#members].filter((member) => !showing.asked.has(member)).sort(byRank);
+    const next = free.find(({ running }) => running.includes(showing.notification.id)) ?? free[0];
     showing.waitsFor = next ?? null;
     // Who was asked may still answer, and who joins is asked.
     if (!next) return;

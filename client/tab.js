@@ -193,7 +193,7 @@ class Tab {
       const text = this.#kept.read(name);
       if (text !== null) kept[name] = text;
     }
-    port.post({ op: "join", settings: this.#settings, kept, lock, ...this.#looks() });
+    port.post({ op: "join", settings: this.#settings, kept, lock, running: [...this.#running.keys()], ...this.#looks() });
   }
 
   #notJoined() {
