@@ -20,7 +20,7 @@ pub(crate) struct Trial {
     /// The commands that send a notification.
     commands: [String; 2],
     home: PathBuf,
-    listen: SocketAddr,
+    pub(crate) listen: SocketAddr,
     admin: SocketAddr,
 }
 
@@ -58,6 +58,16 @@ impl Trial {
             let output = command.output().await.unwrap();
             assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
         }
+    }
+
+    /// Where the page comes from.
+    pub(crate) fn origin(&self) -> String {
+        format!("http://{}", self.listen)
+    }
+
+    /// The sum of a metric's samples that have these labels.
+    pub(crate) async fn metric(&self, name: &str, labels: &[&str]) -> f64 {
+        bellwire_testkit::bellwire::metric(self.admin, name, labels).await.unwrap()
     }
 
     /// User and key of the page's address.

@@ -126,8 +126,7 @@ impl Bellwire {
 
     /// The sum of a metric's series whose line contains all of `labels` (such as `protocol="v1"`); 0 if none does.
     pub async fn metric(&self, name: &str, labels: &[&str]) -> Result<f64> {
-        let page = http::get(self.admin, "/metrics").await?.text();
-        Ok(sum(&page, name, labels))
+        metric(self.admin, name, labels).await
     }
 
     /// Waits until [`Bellwire::metric`] is at least `value`.
@@ -152,6 +151,12 @@ impl Bellwire {
             }
         }
     }
+}
+
+/// See [`Bellwire::metric`]; `admin` is where a process has its metrics.
+pub async fn metric(admin: SocketAddr, name: &str, labels: &[&str]) -> Result<f64> {
+    let page = http::get(admin, "/metrics").await?.text();
+    Ok(sum(&page, name, labels))
 }
 
 fn sum(page: &str, name: &str, labels: &[&str]) -> f64 {

@@ -42,10 +42,12 @@
   }
 
   window.Notification = Notification;
+  const last = (title) => made.filter((notification) => notification.entry.title === title).at(-1);
+  Object.defineProperty(window, "hasRecorded", { value: (title) => last(title) !== undefined });
   Object.defineProperty(window, "clickRecorded", {
     value: (title) => {
-      const last = made.filter((notification) => notification.entry.title === title).at(-1);
-      return last ? last.dispatchEvent(new Event("click", { cancelable: true })) || true : false;
+      const found = last(title);
+      return found ? found.dispatchEvent(new Event("click", { cancelable: true })) || true : false;
     },
   });
 })();
