@@ -9,12 +9,15 @@
 //! fit any version: a page that has been open for long finds its icons.
 
 use std::collections::HashMap;
+use std::io::Write;
 use std::sync::LazyLock;
 
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use sha2::{Digest, Sha256};
 
 mod files {
@@ -27,6 +30,11 @@ const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; st
 
 const PAGE: &str = "index.html";
 const CLIENT_FOLDER: &str = "/client/";
+
+const PNG: &str = "image/png";
+
+/// Ends the tag of compressed bytes.
+const PACKED: &str = "-gz";
 
 const KEEP_FOR_EVER: &str = "public, max-age=31536000, immutable";
 const ASK_AGAIN: &str = "no-cache";
@@ -49,6 +57,8 @@ struct Assets {
 struct Asset {
     content_type: &'static str,
     body: Bytes,
+    /// Compressed; none where that is no use.
+    packed: Option<Bytes>,
     etag: String,
 }
 
@@ -139,21 +149,33 @@ fn hash_of(folder: &str) -> Option<&str> {
 
 impl Asset {
     fn new(path: &str, body: Bytes) -> Self {
-        let etag = format!("\"{}\"", hex(&Sha256::digest(&body), FILE_DIGITS));
-        Self { content_type: content_type(path), body, etag }
+        let etag = hex(&Sha256::digest(&body), FILE_DIGITS);
+        let content_type = content_type(path);
+        let packed = if content_type == PNG { None } else { pack(&body) };
+        Self { content_type, body, packed, etag }
     }
 
     fn answer(&self, purpose: For, asked: &HeaderMap) -> Response {
         let keep = if purpose == (For::Client { for_ever: true }) { KEEP_FOR_EVER } else { ASK_AGAIN };
         let known = asked.get_all(header::IF_NONE_MATCH).iter().any(|value| self.is_one_of(value));
+        let packed = self.packed.as_ref().filter(|_| takes_gzip(asked));
         let mut response = if known {
             StatusCode::NOT_MODIFIED.into_response()
         } else {
-            ([(header::CONTENT_TYPE, self.content_type)], Body::from(self.body.clone())).into_response()
+            let body = packed.unwrap_or(&self.body).clone();
+            ([(header::CONTENT_TYPE, self.content_type)], Body::from(body)).into_response()
         };
         let headers = response.headers_mut();
-        if let Ok(etag) = HeaderValue::from_str(&self.etag) {
+        // Another tag for other bytes.
+        let etag = if packed.is_some() { format!("\"{}{PACKED}\"", self.etag) } else { format!("\"{}\"", self.etag) };
+        if let Ok(etag) = HeaderValue::from_str(&etag) {
             headers.insert(header::ETAG, etag);
+        }
+        if packed.is_some() && !known {
+            headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        }
+        if self.packed.is_some() {
+            headers.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
         }
         let mut set = |name: HeaderName, value| headers.insert(name, HeaderValue::from_static(value));
         set(header::CACHE_CONTROL, keep);
@@ -170,8 +192,33 @@ impl Asset {
     /// Proxies that compress on the way make a strong tag weak; the content is the same.
     fn is_one_of(&self, tags: &HeaderValue) -> bool {
         let Ok(tags) = tags.to_str() else { return false };
-        tags.split(',').map(str::trim).any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == self.etag)
+        let own = |tag: &str| {
+            let tag = tag.strip_prefix("W/").unwrap_or(tag).strip_prefix('"')?.strip_suffix('"')?;
+            Some(tag.strip_suffix(PACKED).unwrap_or(tag) == self.etag)
+        };
+        tags.split(',').map(str::trim).any(|tag| tag == "*" || own(tag) == Some(true))
     }
+}
+
+/// Whoever refuses it does so by a quality of 0.
+fn takes_gzip(asked: &HeaderMap) -> bool {
+    let mut codings = asked.get_all(header::ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
+    codings.any(|codings| {
+        codings.split(',').any(|coding| {
+            let mut parts = coding.split(';').map(str::trim);
+            parts.next() == Some("gzip")
+                && !parts.any(|part| {
+                    part.starts_with("q=0") && !part.contains(['1', '2', '3', '4', '5', '6', '7', '8', '9'])
+                })
+        })
+    })
+}
+
+/// None if it would not be smaller.
+fn pack(body: &[u8]) -> Option<Bytes> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    encoder.write_all(body).ok()?;
+    encoder.finish().ok().filter(|packed| packed.len() < body.len()).map(Bytes::from)
 }
 
 fn content_type(path: &str) -> &'static str {
@@ -180,7 +227,7 @@ fn content_type(path: &str) -> &'static str {
         Some("js") => "text/javascript; charset=utf-8",
         Some("css") => "text/css; charset=utf-8",
         Some("svg") => "image/svg+xml",
-        Some("png") => "image/png",
+        Some("png") => PNG,
         _ => "text/plain; charset=utf-8",
     }
 }
@@ -248,13 +295,33 @@ mod tests {
     }
 
     #[test]
+    fn who_takes_gzip_gets_it() {
+        let code = "let a = 1;\n".repeat(100);
+        let asset = Asset::new("a.js", Bytes::from(code));
+        let picture = Asset::new("a.png", Bytes::from_static(&[0; 100]));
+        let coding = |asset: &Asset, accepted: &str| {
+            let asked = HeaderMap::from_iter([(header::ACCEPT_ENCODING, HeaderValue::from_str(accepted).unwrap())]);
+            let response = asset.answer(For::Page, &asked);
+            response.headers().get(header::CONTENT_ENCODING).is_some()
+        };
+        for accepted in ["gzip", "br, gzip;q=0.8", "deflate,gzip ; q=1.0"] {
+            assert!(coding(&asset, accepted), "{accepted}");
+            assert!(!coding(&picture, accepted), "{accepted}");
+        }
+        for accepted in ["", "br", "gzip;q=0", "gzip; q=0.000", "xgzip"] {
+            assert!(!coding(&asset, accepted), "{accepted}");
+        }
+    }
+
+    #[test]
     fn tags_are_compared_whatever_proxies_made_of_them() {
         let asset = Asset::new("a.js", Bytes::from_static(b"x"));
         let is = |tags: &str| asset.is_one_of(&HeaderValue::from_str(tags).unwrap());
-        let own = &asset.etag;
+        let own = &format!("\"{}\"", asset.etag);
+        assert!(is(&own.replace(&asset.etag, &format!("{}{PACKED}", asset.etag))));
         assert!(is(own) && is(&format!("W/{own}")) && is(&format!("\"other\", {own}")) && is("*"));
         assert!(!is("\"other\"") && !is(own.trim_matches('"')) && !is(""));
-        assert_ne!(Asset::new("a.js", Bytes::from_static(b"y")).etag, *own);
+        assert_ne!(Asset::new("a.js", Bytes::from_static(b"y")).etag, asset.etag);
     }
 
     #[test]

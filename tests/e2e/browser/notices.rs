@@ -86,7 +86,10 @@ async fn a_storm_is_one_digest_and_a_whole_list() {
         Ok(notices.into_iter().find(|notice| notice.option("body").contains("the worst")))
     };
     let digest = eventually("the digest names the worst", PATIENCE, told).await;
-    if digest.is_err() { eprintln!("{:#?}", desk.browser.notices().await); eprintln!("{}", desk.browser.run("return document.body.innerText").await.unwrap()); }
+    if digest.is_err() {
+        eprintln!("{:#?}", desk.browser.notices().await);
+        eprintln!("{}", desk.browser.run("return document.body.innerText").await.unwrap());
+    }
     let digest = digest.unwrap();
     eprintln!("the worst is named after {:?}: {}", begin.elapsed(), digest.title);
     let complete = "return document.querySelector('.bw-range').textContent";
