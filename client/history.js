@@ -13,6 +13,7 @@ const STORE = "recent";
 /** @typedef {{ user: string, id: string, at: number, notification: Notification }} Entry */
 
 export class History {
+  #indexedDB;
   #user;
   #date;
   /** @type {Promise<IDBDatabase | null>} */
@@ -26,28 +27,42 @@ export class History {
    * @param {() => number} date
    */
   constructor(indexedDB, user, date) {
+    this.#indexedDB = indexedDB;
     this.#user = user;
     this.#date = date;
-    this.#database = open(indexedDB).catch(() => null);
+    this.#database = this.#open();
   }
 
-  /** @param {Notification} notification */
+  /**
+   * Keeps it for all tabs.
+   * @param {Notification} notification
+   */
   async add(notification) {
-    const entry = { user: this.#user, id: notification.id, at: this.#date(), notification };
     const database = await this.#database;
     try {
-      if (database) return this.#put(database.transaction(STORE, "readwrite").objectStore(STORE), entry);
+      if (database) this.#put(database.transaction(STORE, "readwrite").objectStore(STORE), this.#entry(notification));
     } catch {
       // The browser has closed it, to clear the page's data for example.
+      this.#database = this.#open();
     }
-    this.#instead.push(entry);
+  }
+
+  /**
+   * Keeps it for this tab, where nothing keeps it for all.
+   * @param {Notification} notification
+   */
+  async heard(notification) {
+    if (await this.#database) return;
+    this.#instead.push(this.#entry(notification));
     if (this.#instead.length > LENGTH_MAX) this.#instead.shift();
   }
 
-  /** @returns {Promise<Notification[]>} the newest first */
-  async recent() {
+  /**
+   * @param {number} since
+   * @returns {Promise<Notification[]>} the newest first
+   */
+  async recent(since = this.#date() - AGE_MAX_MS) {
     const database = await this.#database;
-    const since = this.#date() - AGE_MAX_MS;
     const kept = database ? await all(database).catch(() => []) : [];
     /** @type {Map<string, Notification>} */
     const byId = new Map();
@@ -55,6 +70,18 @@ export class History {
       if (user === this.#user && at > since && !byId.has(id)) byId.set(id, notification);
     }
     return [...byId.values()].slice(-LENGTH_MAX).reverse();
+  }
+
+  #open() {
+    return open(this.#indexedDB).catch(() => null);
+  }
+
+  /**
+   * @param {Notification} notification
+   * @returns {Entry}
+   */
+  #entry(notification) {
+    return { user: this.#user, id: notification.id, at: this.#date(), notification };
   }
 
   /**
@@ -92,9 +119,9 @@ export class History {
  * @param {IDBFactory | null} indexedDB
  * @returns {Promise<IDBDatabase | null>}
  */
-function open(indexedDB) {
+async function open(indexedDB) {
+  if (!indexedDB) return null;
   return new Promise((resolve, reject) => {
-    if (!indexedDB) return resolve(null);
     const opening = indexedDB.open("bellwire", 1);
     opening.onupgradeneeded = () => {
       const store = opening.result.createObjectStore(STORE, { autoIncrement: true });

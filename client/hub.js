@@ -32,6 +32,8 @@ const VALUES_MAX = 64;
 class Member {
   hangs = false;
   failed = false;
+  /** What it shows already, asked by a hub before this one. @type {string[]} */
+  running = [];
   /** Messages since it last said anything. */
   unheard = 0;
   heardAt = 0;
@@ -115,6 +117,8 @@ export class Hub {
     this.over = true;
     for (const clock of [this.#patience, this.#sweep]) this.#env.clock.clearTimeout(clock);
     for (const member of this.#members) member.lock.abort();
+    // Those that are left find another hub; that this one ends is no news for them.
+    this.#members.clear();
     this.#connection?.close();
     this.#storage?.close();
   }
@@ -127,6 +131,7 @@ export class Hub {
    */
   #join(member, join) {
     if (this.#members.size >= MEMBERS_MAX || !this.#isOurs(join.settings)) return member.post({ op: "refused" });
+    member.running = join.running;
     this.#members.add(member);
     this.#watch(member, join.lock);
     this.#look(member, join);
@@ -259,7 +264,8 @@ export class Hub {
   #ask(showing) {
     const { clock, date } = this.#env;
     clock.clearTimeout(this.#patience);
-    const next = [...this.#members].filter((member) => !showing.asked.has(member)).sort(byRank)[0];
+    const free = [...this.#members].filter((member) => !showing.asked.has(member)).sort(byRank);
+    const next = free.find(({ running }) => running.includes(showing.notification.id)) ?? free[0];
     showing.waitsFor = next ?? null;
     // Who was asked may still answer, and who joins is asked.
     if (!next) return;

@@ -7,7 +7,8 @@
  * What a tab says. `join` comes first; `settings` is left out where the hub has its own, so that the key does not go
  * over a channel that every tab hears.
  *
- * @typedef {{ op: "join", settings?: Settings, kept: Record<string, string>, lock: string | null } & Looks} Join
+ * @typedef {{ op: "join", settings?: Settings, kept: Record<string, string>, lock: string | null,
+ *   running: string[] } & Looks} Join  `running`: what it is showing already, asked by a hub that is gone
  * @typedef {{ visible: boolean, online: boolean }} Looks
  * @typedef {Join
  *   | { op: "look", cause: string } & Looks

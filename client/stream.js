@@ -139,7 +139,7 @@ export class EventStream {
     if (op === "close") return typeof code === "number" ? code : LOST;
     if (op === "welcome") {
       this.#name = { session, token };
-      void this.#call();
+      this.#callOn();
     }
     this.onmessage?.({ data });
     return null;
@@ -153,9 +153,7 @@ export class EventStream {
     const say = this.#waiting[0];
     if (this.#calling || !name || !say) return;
     this.#calling = true;
-    const status = await this.#post({ ...name, say });
-    this.#calling = false;
-    this.#onAnswer(status, say);
+    this.#onAnswer(await this.#post({ ...name, say }), say);
   }
 
   /**
@@ -182,26 +180,27 @@ export class EventStream {
     if (status === 401) return this.#end(BAD_KEY);
     const again = status === 0 || status === 429 || status >= 500;
     if (again && ++this.#tries >= TRIES_MAX) return this.#end(LOST);
-    if (again) return this.#later(() => void this.#call(), RETRY_MS);
+    if (again) return this.#later(() => this.#callOn(), RETRY_MS);
     this.#tries = 0;
     // Something newer of its kind may stand in its place.
     this.#waiting = this.#waiting.filter((waiting) => waiting !== say);
+    this.#callOn();
+  }
+
+  #callOn() {
+    this.#calling = false;
     void this.#call();
   }
 
   /** The call reached a node that has not the stream. A stream with the cursor says the same as the acknowledgement. */
   #reopen() {
-    const acknowledged = this.#waiting.find(({ op }) => op === "ack");
-    const hello = /** @type {Say} */ (this.#hello);
-    if (acknowledged?.cursor !== undefined) this.#hello = { ...hello, cursor: acknowledged.cursor };
-    this.#waiting = this.#waiting.filter(({ op }) => op === "test");
     this.#name = null;
     this.#later(() => {
-      const old = this.#stream;
-      // What came meanwhile goes with it.
-      const newer = this.#waiting.find(({ op }) => op === "ack");
-      if (newer?.cursor !== undefined) this.#hello = { ...this.#hello, op: "hello", cursor: newer.cursor };
+      const acknowledged = this.#waiting.find(({ op }) => op === "ack")?.cursor;
+      const hello = /** @type {Say} */ (this.#hello);
+      if (acknowledged !== undefined) this.#hello = { ...hello, cursor: acknowledged };
       this.#waiting = this.#waiting.filter(({ op }) => op === "test");
+      const old = this.#stream;
       void this.#listen();
       old.abort();
     }, this.#openedAt + REOPEN_EVERY_MS - this.#clock.now());

@@ -64,6 +64,8 @@ class Tab {
   /** @type {TabPort | null} */
   #port = null;
   #joined = false;
+  /** @type {number | null} */
+  #heardAt = null;
   /** @type {unknown} */
   #deadline = null;
   /** @type {unknown} */
@@ -191,7 +193,7 @@ class Tab {
       const text = this.#kept.read(name);
       if (text !== null) kept[name] = text;
     }
-    port.post({ op: "join", settings: this.#settings, kept, lock, ...this.#looks() });
+    port.post({ op: "join", settings: this.#settings, kept, lock, running: [...this.#running.keys()], ...this.#looks() });
   }
 
   #notJoined() {
@@ -247,6 +249,7 @@ class Tab {
   /** @param {FromHub} message */
   #hear(message) {
     this.#unanswered = 0;
+    if (this.#joined) this.#heardAt = this.#env.date();
     switch (message.op) {
       case "joined":
         return this.#onJoined(message);
@@ -271,9 +274,18 @@ class Tab {
   #onJoined({ status, info }) {
     this.#joined = true;
     this.#env.clock.clearTimeout(this.#deadline);
+    if (this.#heardAt !== null) void this.#catchUp(this.#heardAt);
     this.#tellInfo(info);
     this.#tell(status);
     this.#beatSoon();
+  }
+
+  /**
+   * What came while this tab had no hub, or was no member.
+   * @param {number} since
+   */
+  async #catchUp(since) {
+    for (const notification of (await this.#history.recent(since - 1)).reverse()) this.#tellOf(notification);
   }
 
   /**
@@ -296,6 +308,7 @@ class Tab {
       if (this.#told.size <= TOLD_MAX) break;
       this.#told.delete(oldest);
     }
+    void this.#history.heard(notification);
     this.#emitter.emit("notification", notification);
   }
 

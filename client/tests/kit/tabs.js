@@ -49,7 +49,7 @@ class Port {
   postMessage(message) {
     const copy = structuredClone(message);
     const { other } = this;
-    queueMicrotask(() => other.process.run(() => this.#open && other.#open && other.onmessage?.({ data: copy })));
+    queueMicrotask(() => other.process.run(() => other.#open && other.onmessage?.({ data: copy })));
   }
 
   close() {
@@ -162,11 +162,16 @@ export class Browser {
 
   #webSocket(process) {
     const { sockets } = this;
+    const browser = this;
     return class extends FakeSocket {
       constructor(url, protocols) {
         super(url, protocols);
         sockets.push(this);
         process.atEnd.add(() => this.close(1001));
+        browser.onSocket?.(this, process);
+      }
+      open() {
+        process.run(() => super.open());
       }
       raw(data) {
         process.run(() => super.raw(data));
