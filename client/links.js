@@ -34,7 +34,7 @@ export function linkOf(notification, links = LINKS, base) {
   return missing ? null : webAddress(link, base);
 }
 
-/** @param {Pick<Notification, "kind" | "state" | "icon">} notification @param {string} folder @param {string | null} base */
+/** @param {Omit<Notification, "id" | "timestamp">} notification @param {string} folder @param {string | null} base */
 export function iconOf({ kind, state, icon = "" }, folder, base) {
   const [, object, name] = FOREIGN_ICON.exec(icon) ?? [];
   const meant = `${object}-${name}`.toLowerCase();

@@ -56,5 +56,6 @@ export function preferences(kept, onChange) {
       onChange();
     },
   });
-  return Object.defineProperties(/** @type {any} */ ({}), { problemsStay: one("problemsStay"), reuseTab: one("reuseTab") });
+  const both = { problemsStay: one("problemsStay"), reuseTab: one("reuseTab") };
+  return Object.defineProperties(/** @type {any} */ ({}), both);
 }

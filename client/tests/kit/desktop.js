@@ -1,4 +1,5 @@
-// A desktop that several tabs of one browser share, as Chromium does it: a tag stands once, and what is replaced is closed.
+// A desktop that several tabs of one browser share, as Chromium has it: a tag stands once, and what is replaced is told
+// that it is closed.
 
 import { Notifier } from "../../notifier.js";
 import { World } from "./world.js";
@@ -149,8 +150,12 @@ export const host = (state, more = {}) => ({
   ...more,
 });
 
-export const message = (more = {}) => ({ id: `n${++last}`, timestamp: 1, kind: "message", state: 0, title: "hello", ...more });
+export const message = (more = {}) => {
+  return { id: `n${++last}`, timestamp: 1, kind: "message", state: 0, title: "hello", ...more };
+};
 
 /** Of as many objects. */
 export const storm = (count, state = 1) =>
-  Array.from({ length: count }, (_, at) => service(state, { service: { id: `storm${at}`, name: `s${at}` }, title: `s${at} of ${state}` }));
+  Array.from({ length: count }, (_, at) => {
+    return service(state, { service: { id: `storm${at}`, name: `s${at}` }, title: `s${at} of ${state}` });
+  });
