@@ -240,7 +240,7 @@ class Tab {
   }
 
   #renew() {
-    this.#port?.post({ op: "leave", busy: false });
+    this.#port?.post({ op: "leave", busy: this.#running.size > 0 });
     this.#way?.renew();
   }
 
@@ -325,9 +325,9 @@ class Tab {
   /** @param {FromHub & { op: "show" }} message */
   async #show({ notification, by }) {
     const { id } = notification;
-    const port = this.#port;
+    // To the hub that is there by then: it knows that this is being shown.
     const say = (/** @type {"shown" | "failed" | "late"} */ how, /** @type {string} */ why) =>
-      port?.post({ op: "shown", id, how, words: why });
+      this.#port?.post({ op: "shown", id, how, words: why });
     if (this.#seen.has(id)) return say("shown", "");
     if (this.#closed || (by !== null && this.#env.date() > by && !this.#running.has(id))) return say("late", "");
     const running = this.#running.get(id) ?? this.#run(notification);
