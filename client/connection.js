@@ -13,7 +13,7 @@ import { Gaps } from "./gaps.js";
 import { Kept } from "./kept.js";
 import { Link } from "./link.js";
 import { CURSOR_LENGTH_MAX, isToken } from "./message.js";
-import { Seen } from "./seen.js";
+import { Seen, seenName } from "./seen.js";
 import { Serial } from "./serial.js";
 import { show } from "./show.js";
 import { EventStream } from "./stream.js";
@@ -90,7 +90,7 @@ export class Connection {
     this.#emitter = new Emitter(this.#env.report);
     this.#showing = {
       handler: onNotification,
-      seen: new Seen(this.#kept, `bellwireSeen:${this.#user}`),
+      seen: new Seen(this.#kept, seenName(this.#user)),
       clock: this.#env.clock,
       isClosed: () => this.#closed,
       onError: (/** @type {Api.Failure} */ failure) => this.#emitter.emit("error", failure),

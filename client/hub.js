@@ -12,6 +12,9 @@ import { ignore } from "./port.js";
 /** How long a tab may take to show a notification before the next one is asked. */
 export const ANSWER_WITHIN_MS = 5000;
 
+/** And by when it must have begun, so that the next one does not begin too. */
+const BEGIN_WITHIN_MS = 4000;
+
 /** A tab without Web Locks pings; in the background browsers let it do so once a minute only. */
 export const SILENCE_MAX_MS = 200_000;
 
@@ -140,7 +143,9 @@ export class Hub {
     const connection = /** @type {Connection} */ (this.#connection);
     member.post({ op: "joined", status: connection.status, info: this.#info() });
     for (const [key, value] of this.#values) this.#sayEvent("status", { key, value }, member);
-    if (this.#showing && !this.#showing.waitsFor) this.#ask(this.#showing);
+    const showing = this.#showing;
+    if (showing && member.running.includes(showing.notification.id)) showing.asked.add(member);
+    else if (showing && !showing.waitsFor) this.#ask(showing);
   }
 
   /** @param {Join} join */
@@ -274,7 +279,7 @@ export class Hub {
       next.hangs = true;
       this.#ask(showing);
     }, ANSWER_WITHIN_MS);
-    const by = showing.late ? null : date() + ANSWER_WITHIN_MS;
+    const by = showing.late ? null : date() + BEGIN_WITHIN_MS;
     next.post({ op: "show", notification: showing.notification, by });
   }
 

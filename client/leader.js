@@ -12,6 +12,7 @@ const STEAL_SPREAD_MS = 500;
 
 const HUB = "hub";
 const ALL = "all";
+const FOLLOWERS = "followers";
 
 /**
  * `term` names the leadership: one that was hanging and wakes must not be taken for its successor.
@@ -129,7 +130,7 @@ export class Leader {
   #deposed() {
     const term = this.#term;
     this.#resign?.();
-    if (term) this.#say({ to: ALL, term, message: { op: "again" } });
+    if (term) this.#say({ to: FOLLOWERS, term, message: { op: "again" } });
     this.#stand(false);
     this.#follow();
   }
@@ -156,16 +157,17 @@ export class Leader {
   #hear(data) {
     if ("from" in data) {
       if (this.#hub) this.#portTo(data.from, this.#hub).onmessage(data.message);
-    } else if (!this.#hub && (data.to === ALL || (data.to === this.#seeker.id && this.#isOfMine(data.term)))) {
+    } else if (!this.#hub && this.#isForMe(data)) {
       this.#calm();
       this.#port?.onmessage(data.message);
     }
   }
 
-  /** @param {string} term */
-  #isOfMine(term) {
-    this.#term ??= term;
-    return this.#term === term;
+  /** @param {ToTab} data */
+  #isForMe({ to, term }) {
+    if (to === ALL) return true;
+    if (to === this.#seeker.id) this.#term ??= term;
+    return this.#term === term && (to === this.#seeker.id || to === FOLLOWERS);
   }
 
   /**

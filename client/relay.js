@@ -3,6 +3,7 @@
 /** @import { Clock, Storage } from "./bellwire.js" */
 
 import { ignore } from "./port.js";
+import { seenName } from "./seen.js";
 
 /** A storm writes for each notification; what a crash may forget of it, the tabs that showed it know. */
 export const WRITE_AFTER_MS = 50;
@@ -41,6 +42,8 @@ export class Relay {
    */
   setItem(name, text) {
     this.#items.set(name, text);
+    // The tab that shows one writes that itself; what a tab that hung hears late would push out what is newer.
+    if (name.startsWith(seenName(""))) return;
     this.#news[name] = text;
     this.#timer ??= this.#clock.setTimeout(() => this.#write(), WRITE_AFTER_MS);
   }

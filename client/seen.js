@@ -10,6 +10,9 @@ export const KEPT_MAX = 256;
 
 const ID_LENGTH_MAX = 256;
 
+/** @param {string} user */
+export const seenName = (user) => `bellwireSeen:${user}`;
+
 export class Seen {
   #kept;
   #name;

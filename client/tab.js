@@ -14,7 +14,7 @@ import { History } from "./history.js";
 import { Kept } from "./kept.js";
 import { fits } from "./link.js";
 import { testMessage } from "./message.js";
-import { Seen, idsOf } from "./seen.js";
+import { Seen, seenName } from "./seen.js";
 import { hubName, waysOf } from "./share.js";
 import { words } from "./show.js";
 
@@ -92,7 +92,7 @@ class Tab {
     this.#handler = onNotification;
     this.#id = uuid(env.random);
     this.#kept = new Kept(env.storage);
-    this.#seen = new Seen(this.#kept, `bellwireSeen:${user}`);
+    this.#seen = new Seen(this.#kept, seenName(String(user)));
     this.#cursorName = `bellwireCursor:${user}`;
     this.#history = new History(env.indexedDB, String(user), env.date);
     this.#shared = shared ?? true;
@@ -189,7 +189,7 @@ class Tab {
   #join(port, lock) {
     /** @type {Record<string, string>} */
     const kept = {};
-    for (const name of [this.#cursorName, `bellwireSeen:${this.#settings.user}`, browserName]) {
+    for (const name of [this.#cursorName, seenName(this.#info.user), browserName]) {
       const text = this.#kept.read(name);
       if (text !== null) kept[name] = text;
     }
@@ -240,7 +240,7 @@ class Tab {
   }
 
   #renew() {
-    this.#port?.post({ op: "leave", busy: false });
+    this.#port?.post({ op: "leave", busy: this.#running.size > 0 });
     this.#way?.renew();
   }
 
@@ -295,6 +295,7 @@ class Tab {
   #onEvent(name, event) {
     if (name === "state") return this.#tell(event);
     if (name === "notification") return this.#tellOf(event);
+    if (name === "error" && event.code === "handler_gave_up") this.#seen.add(event.notification.id);
     // Causes are of the tab where it failed, and may be what no other tab could be told.
     const own = name === "error" && event.notification && this.#failed?.id === event.notification.id;
     this.#emitter.emit(name, own ? { ...event, cause: this.#failed?.cause } : event);
@@ -315,8 +316,7 @@ class Tab {
   /** @param {Record<string, string>} kept */
   #keep(kept) {
     for (const [name, text] of Object.entries(kept)) {
-      if (name === `bellwireSeen:${this.#settings.user}`) this.#seen.addAll(idsOf(text));
-      else if (name !== browserName || !isBrowserId(this.#kept.read(name))) this.#kept.write(name, text);
+      if (name !== browserName || !isBrowserId(this.#kept.read(name))) this.#kept.write(name, text);
     }
   }
 
@@ -325,9 +325,9 @@ class Tab {
   /** @param {FromHub & { op: "show" }} message */
   async #show({ notification, by }) {
     const { id } = notification;
-    const port = this.#port;
+    // To the hub that is there by then: it knows that this is being shown.
     const say = (/** @type {"shown" | "failed" | "late"} */ how, /** @type {string} */ why) =>
-      port?.post({ op: "shown", id, how, words: why });
+      this.#port?.post({ op: "shown", id, how, words: why });
     if (this.#seen.has(id)) return say("shown", "");
     if (this.#closed || (by !== null && this.#env.date() > by && !this.#running.has(id))) return say("late", "");
     const running = this.#running.get(id) ?? this.#run(notification);

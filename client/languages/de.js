@@ -131,7 +131,7 @@ export const words = {
     },
     secondsLeft: (s) => `höchstens ${s} s`,
     checkGood: "Der ganze Weg funktioniert.",
-    checkBroken: (step) => `Geht nicht: ${step}`,
+    checkBroken: (step) => `Schritt, der nicht geht: „${step}“`,
     checkTitle: (code) => `Selbsttest ${code}`,
 
     about: "Dieser Browser",
@@ -155,7 +155,7 @@ export const words = {
     search: "Suche",
     kind: "Art",
     stateLabel: "Zustand",
-    all: "Alle",
+    all: "alle",
     problemsOnly: "Nur Probleme",
     clear: "Filter aufheben",
     nothing: "In den letzten 24 Stunden kam nichts.",

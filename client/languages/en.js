@@ -132,7 +132,7 @@ export const words = {
     },
     secondsLeft: (/** @type {number} */ s) => `${s} s at most`,
     checkGood: "The whole way works.",
-    checkBroken: (/** @type {string} */ step) => `Broken: ${step}`,
+    checkBroken: (/** @type {string} */ step) => `Broken step: “${step}”`,
     checkTitle: (/** @type {string} */ code) => `Self-check ${code}`,
 
     about: "This browser",
@@ -152,7 +152,7 @@ export const words = {
     search: "Search",
     kind: "Kind",
     stateLabel: "State",
-    all: "All",
+    all: "all",
     problemsOnly: "Problems only",
     clear: "Clear filters",
     nothing: "Nothing came in the last 24 hours.",

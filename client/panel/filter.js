@@ -10,9 +10,15 @@ import { ALL } from "./items.js";
  * @param {(filter: Filter) => void} onChange
  */
 export function filterView(words, onChange) {
-  const text = h("input", { type: "search", "data-filter": "text", autocomplete: "off" });
-  const kind = choice("kind", words.kinds, words.all);
-  const state = choice("state", words.states, words.all);
+  const text = h("input", {
+    type: "search",
+    "data-filter": "text",
+    autocomplete: "off",
+    placeholder: words.search,
+    "aria-label": words.search,
+  });
+  const kind = choice("kind", words.kind, words.kinds, words.all);
+  const state = choice("state", words.stateLabel, words.states, words.all);
   const problems = h("input", { type: "checkbox", "data-filter": "problems" });
 
   const read = () => {
@@ -28,24 +34,24 @@ export function filterView(words, onChange) {
     text.focus();
   };
   const clear = h("button.clear", { type: "button", hidden: true, onclick: reset }, words.clear);
-  const root = h(
-    "div.filters",
-    { role: "search" },
-    h("label.search", {}, h("span", {}, words.search), text),
-    h("label", {}, h("span", {}, words.kind), kind),
-    h("label", {}, h("span", {}, words.stateLabel), state),
-    h("label.only", {}, problems, words.problemsOnly),
-  );
+  const only = h("label.only", {}, problems, words.problemsOnly);
+  const root = h("div.filters", { role: "search" }, text, only, kind, state);
   root.addEventListener("input", read);
   return { root, clear };
 }
 
 /**
  * @param {string} name
+ * @param {string} label
  * @param {Record<string, string>} options
  * @param {string} all
  */
-function choice(name, options, all) {
+function choice(name, label, options, all) {
   const entries = Object.entries(options).map(([value, text]) => h("option", { value }, text));
-  return h("select", { "data-filter": name }, h("option", { value: "" }, all), ...entries);
+  return h(
+    "select",
+    { "data-filter": name, "aria-label": label },
+    h("option", { value: "" }, `${label}: ${all}`),
+    ...entries,
+  );
 }

@@ -107,7 +107,7 @@ export function listView(parts) {
   void load();
   return h(
     "section.main",
-    {},
+    { "aria-label": words.list },
     h("div.head", {}, heading, range, filters.clear, newest),
     filters.root,
     nothing,

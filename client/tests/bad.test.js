@@ -55,7 +55,7 @@ test("a notification with damaged fields is shown without them", async () => {
   const world = new World();
   const got = [];
   await connected(world, { onNotification: (n) => got.push(n) });
-  const damaged = { timestamp: "x", kind: "planet", state: null, title: 7, body: {}, icon: [], url: 1, type: 2 };
+  const damaged = { timestamp: "x", kind: "planet", state: null, title: 7, body: {}, icon: [], url: 1, type: 2, digested: 1 };
   world.socket.notify(1, { ...damaged, host: "h", service: { id: 1 } });
   await world.clock.advance(0);
   assert.deepEqual(got, [{ id: "n1", timestamp: 0, kind: "message", state: 0, title: "" }]);

@@ -305,6 +305,7 @@ test("a notification comes with what the protocol knows", async () => {
   const whole = {
     id: "n1", timestamp: 17, kind: "service", type: "PROBLEM", state: 2, host: { id: "h1", name: "web1" },
     service: { id: "s1", name: "disk" }, title: "t", body: "b", icon: "/i", url: "/u",
+    digested: true,
   };
   world.socket.say({ op: "notification", cursor: "log-0:1", ...whole, more: 1 });
   await world.clock.advance(0);

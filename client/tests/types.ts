@@ -10,6 +10,11 @@ const connection = real.connect({ url: "ws://h", user: 7, key: "k", onNotificati
 const off: () => void = connection.on("gap", ({ dropped }) => dropped.toFixed());
 connection.on("state", ({ state, reason }) => (state === "connected" ? null : reason?.length));
 const asked: boolean = connection.test({ kind: "host" });
+connection.on("notification", ({ id, digested }) => (digested === true ? id.length : 0));
+connection.on("info", ({ sharing, tabs, transport }) => (sharing === "worker" ? tabs : transport?.length));
+export const titles: Promise<string[]> = connection.recent().then((list) => list.map(({ title }) => title));
+export const since: number | null = connection.info.heardAt;
+real.connect({ url: "ws://h", eventsUrl: "e", user: 7, key: "k", shared: false, onNotification: () => {} });
 connection.close();
 export { off, asked };
 
@@ -19,6 +24,8 @@ connection.on("message", () => {});
 connection.test({ kind: "hosts" });
 // @ts-expect-error nothing to show notifications with
 real.connect({ url: "ws://h", user: 7, key: "k" });
+// @ts-expect-error no such way of sharing
+connection.info.sharing === "server";
 // @ts-expect-error told, not set
 connection.status = { state: "connected", reason: null, retryInMs: null };
 

@@ -20,6 +20,22 @@ class Process {
     else task();
   }
 
+  /** A timer that is cleared does not run, even if its time came while this was hanging. */
+  clock(clock) {
+    const cleared = new Set();
+    return {
+      now: clock.now,
+      setTimeout: (task, ms) => {
+        const timer = clock.setTimeout(() => this.run(() => cleared.delete(timer) || task()), ms);
+        return timer;
+      },
+      clearTimeout: (timer) => {
+        clock.clearTimeout(timer);
+        if (timer !== null) cleared.add(timer);
+      },
+    };
+  }
+
   hang() {
     this.#hangs = true;
   }
@@ -146,7 +162,7 @@ export class Browser {
       indexedDB: null,
       fetch: null,
       WebSocket: this.#webSocket(process),
-      clock: { ...world.clock, setTimeout: (task, ms) => world.clock.setTimeout(() => process.run(task), ms) },
+      clock: process.clock(world.clock),
       date: () => 1_700_000_000_000 + world.clock.now(),
       random: () => world.random(),
       storage: world.storage,
