@@ -19,6 +19,7 @@ mod peer;
 pub mod protocol;
 mod session;
 mod shard;
+mod streams;
 mod tab;
 pub mod trace;
 
