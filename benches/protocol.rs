@@ -25,7 +25,7 @@ fn frames(criterion: &mut Criterion) {
     let payload = serde_json::to_vec(&notification()).expect("a notification is JSON");
     let cursor = native::cursor_token("bellwire.v1.4.0-0123456789abcdef", UPTO);
     let mut group = criterion.benchmark_group("frame");
-    for protocol in Protocol::ALL {
+    for protocol in Protocol::SPOKEN {
         group.bench_function(protocol.label(), |bencher| {
             bencher.iter(|| {
                 let notification: Notification = serde_json::from_slice(black_box(&payload)).expect("valid JSON");
@@ -39,7 +39,7 @@ fn frames(criterion: &mut Criterion) {
 fn proofs(criterion: &mut Criterion) {
     let key = SharedKey::try_new(KEY).expect("a valid key");
     let mut group = criterion.benchmark_group("proof");
-    for protocol in Protocol::ALL {
+    for protocol in Protocol::SPOKEN {
         let mut dialect = Dialect::new(protocol, Some(identity()), SECRET);
         let hello = r#"{"op":"hello","user":"7","browser":"b"}"#;
         if protocol == Protocol::Native {

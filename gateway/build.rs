@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 /// What the client's package ships to pages: folders (the top one is "") and the endings of their files.
 const CLIENT: &[(&str, &[&str])] = &[
-    ("", &[".js", ".css", "bellwire.d.ts"]),
+    ("", &[".js", ".css", "bellwire.d.ts", "panel.d.ts"]),
     ("languages/", &[".js"]),
     ("panel/", &[".js", ".css"]),
     ("icons/", &[".svg", ".png"]),

@@ -24,6 +24,7 @@ use tower::Service;
 use tracing::{debug, warn};
 
 pub use listen::{Listeners, Reserved, bind, reserve};
+pub use waiting::Place;
 pub use wire::Traffic;
 
 use crate::metrics;
@@ -106,11 +107,11 @@ pub async fn serve(listener: TcpListener, router: Router, limits: Limits, shutdo
             Ok((stream, peer)) => {
                 pause = ACCEPT_PAUSE_MIN;
                 // One that is accepted is served also at the end.
-                let place = server.shutdown.run_until_cancelled(places.take()).await.flatten();
+                let place = Place::new(server.shutdown.run_until_cancelled(places.take()).await.flatten());
                 let server = server.clone();
                 connections.spawn(async move {
-                    server.connection(stream, peer).await;
-                    drop(place);
+                    server.connection(stream, peer, place.clone()).await;
+                    place.give_up();
                 });
             }
             Err(error) if is_one_connections_own(&error) => debug!(%error, "connection ended before it was accepted"),
@@ -157,7 +158,7 @@ struct Server {
 }
 
 impl Server {
-    async fn connection(self, stream: TcpStream, peer: SocketAddr) {
+    async fn connection(self, stream: TcpStream, peer: SocketAddr, place: Place) {
         // Small frames must not wait for the acknowledgement of earlier ones.
         if let Err(error) = stream.set_nodelay(true) {
             debug!(%error, "connection ended before it was served");
@@ -174,6 +175,7 @@ impl Server {
             request.extensions_mut().insert(Peer(peer));
             own.and_then(|own| request.extensions_mut().insert(own));
             request.extensions_mut().insert(shared.clone());
+            request.extensions_mut().insert(place.clone());
             // A `Router` is always ready.
             router.clone().call(request)
         });
@@ -220,6 +222,7 @@ mod tests {
 
     use axum::Extension;
     use axum::routing::get;
+    use futures_util::StreamExt;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::task::JoinHandle;
 
@@ -485,5 +488,38 @@ mod tests {
         assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
         asking.await;
         assert_eq!(read_to_end(first).await, "");
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_gave_up_its_place_keeps_nobody_out_and_outlives_all_limits() {
+        let stuck = Arc::new(AtomicBool::new(false));
+        let seen = Arc::clone(&stuck);
+        let go_on = Arc::new(tokio::sync::Notify::new());
+        let release = Arc::clone(&go_on);
+        let long = get(move |Extension(place): Extension<Place>, Extension(traffic): Extension<Traffic>| async move {
+            place.give_up();
+            let rest = async move {
+                go_on.notified().await;
+                seen.store(traffic.is_stuck(), Ordering::Relaxed);
+                Ok::<_, io::Error>("end")
+            };
+            let parts = futures_util::stream::once(async { Ok("begin ") }).chain(futures_util::stream::once(rest));
+            axum::body::Body::from_stream(parts)
+        });
+        let (short, limits) = (short(|| {}), Limits::default());
+        let write_timeout = short.head_timeout;
+        let limits = Limits { connections_max: 1, write_timeout, idle_timeout: write_timeout, ..limits };
+        let server = start(hello().route("/long", long), limits);
+        let mut first = TcpStream::connect(server.address).await.unwrap();
+        first.write_all(b"GET /long HTTP/1.0\r\nhost: x\r\n\r\n").await.unwrap();
+        until(&mut first, "begin ").await;
+        for _ in 0..3 {
+            ask(&mut TcpStream::connect(server.address).await.unwrap()).await;
+        }
+        // No event tells that a limit has not been kept.
+        tokio::time::sleep(3 * write_timeout).await;
+        release.notify_one();
+        assert_eq!(read_to_end(first).await, "end");
+        assert!(!stuck.load(Ordering::Relaxed));
     }
 }

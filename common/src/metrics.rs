@@ -92,7 +92,7 @@ catalogue! {
          LabelSet { name: "reason", values: &["closed", "eof", "read_error", "write_error", "pong_timeout", "write_timeout", "bad_key", "bad_message",
             "too_large", "binary", "no_identity", "hello_timeout", "flood", "user_limit", "silent", "drain", "shutdown", "internal"] }];
     Counter GATEWAY_HANDSHAKES_REFUSED = "bellwire_gateway_handshakes_refused_total", "Connections that were refused before they became sessions, by reason.",
-        [LabelSet { name: "reason", values: &["key", "identity", "subprotocol", "not_websocket", "not_ready", "draining", "head_timeout", "full", "user_limit", "address_limit", "left"] }];
+        [LabelSet { name: "reason", values: &["key", "identity", "subprotocol", "not_websocket", "not_ready", "draining", "head_timeout", "full", "user_limit", "address_limit", "cross_site", "left"] }];
     Counter GATEWAY_HANDSHAKES_HELD = "bellwire_gateway_handshakes_held_total", "Handshakes that were held up because more came than the rate allows.", [];
     Counter GATEWAY_NOTIFICATIONS_DELIVERED = "bellwire_gateway_notifications_delivered_total", "Notifications that a browser of their user has confirmed and shown by themselves; counted once in the cluster.", [];
     Counter GATEWAY_NOTIFICATIONS_DIGESTED = "bellwire_gateway_notifications_digested_total", "Notifications that a browser of their user has confirmed and shown in the digest of a storm; counted once in the cluster.", [];
@@ -107,6 +107,8 @@ catalogue! {
         [LabelSet { name: "proof", values: &["link", "page"] }], LATENCY_BUCKETS;
     Counter GATEWAY_TESTS = "bellwire_gateway_tests_total", "Test notifications asked for by tabs, by what became of them.",
         [LabelSet { name: "result", values: &["sent", "limited", "unavailable"] }];
+    Counter GATEWAY_EVENTS_POSTS = "bellwire_gateway_events_posts_total", "What clients of event streams said by POST, by what became of it.",
+        [LabelSet { name: "result", values: &["taken", "key", "cross_site", "bad_request", "too_large", "unknown", "busy"] }];
     Gauge GATEWAY_LOG_LAG_RECORDS = "bellwire_gateway_log_lag_records", "Records that were read from the log and are not yet applied.", [];
     Gauge GATEWAY_NODES = "bellwire_gateway_nodes", "Living gateways, as this node sees them.", [];
     Counter GATEWAY_REPORTS = "bellwire_gateway_reports_total", "Reports that this node appended, by result.",

@@ -14,11 +14,13 @@
 pub mod corpus;
 mod hunt;
 mod mutate;
+mod requests;
 mod run;
 mod targets;
 
 pub use hunt::{Failure, attempt, hunt, shrink};
 pub use mutate::{INPUT_BYTES_MAX, Mutator};
+pub use requests::events;
 pub use run::{Broken, Done, run};
 pub use targets::{message, native, record, v1, v2};
 
@@ -38,4 +40,5 @@ pub const TARGETS: &[Target] = &[
     Target { name: "v1", run: v1 },
     Target { name: "v2", run: v2 },
     Target { name: "native", run: native },
+    Target { name: "events", run: events },
 ];

@@ -96,7 +96,7 @@ fn check_reply(protocol: Protocol, line: &str, step: &Step) {
     let Some(reply) = &step.reply else { return };
     let body = match protocol {
         Protocol::V2 => reply.strip_suffix('\n').expect("V2 frames end with a newline"),
-        Protocol::V1 | Protocol::Native => reply,
+        Protocol::V1 | Protocol::Native | Protocol::Events => reply,
     };
     assert!(protocol != Protocol::V2 || !body.contains(['<', '>', '&']), "not escaped: {body}");
     // V2 writes each of three characters as six (openITCOCKPIT facts, 2.2).
@@ -120,7 +120,7 @@ fn check_event(protocol: Protocol, line: &str, step: &Step, announced: &mut bool
             assert!(cursor.as_ref().is_none_or(|cursor| wire::cursor_of(cursor).is_some()));
         }
         Some(TabEvent::PageProof(Proof::Cursor(cursor))) => {
-            assert!(*announced && protocol == Protocol::Native && wire::cursor_of(cursor).is_some());
+            assert!(*announced && protocol.is_native() && wire::cursor_of(cursor).is_some());
         }
         Some(TabEvent::PageProof(Proof::Offset(offset))) => check_proof(protocol, line, *offset),
         Some(TabEvent::Test(test)) => check_test(test, announced),
@@ -148,7 +148,7 @@ fn check_test(test: &TestMessage, announced: &mut bool) {
 
 /// The frames of a notification say what it says.
 fn shown(user: &UserId, id: &NotificationId, notification: &Notification) {
-    for protocol in Protocol::ALL {
+    for protocol in Protocol::SPOKEN {
         let Some(frame) = encode(protocol, user, Head { id, cursor: "log-0:42", digested: false }, notification) else {
             assert_ne!(protocol, Protocol::Native);
             continue;
@@ -157,7 +157,7 @@ fn shown(user: &UserId, id: &NotificationId, notification: &Notification) {
         let (title, body) = match protocol {
             Protocol::V1 => (frame.pointer("/data/title"), frame.pointer("/message")),
             Protocol::V2 => (frame.pointer("/payload/title"), frame.pointer("/message")),
-            Protocol::Native => (frame.pointer("/title"), frame.pointer("/body")),
+            Protocol::Native | Protocol::Events => (frame.pointer("/title"), frame.pointer("/body")),
         };
         assert_eq!(title.and_then(Value::as_str), Some(notification.title.as_str()));
         assert_eq!(body.and_then(Value::as_str).unwrap_or(""), notification.body);

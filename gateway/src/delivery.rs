@@ -207,7 +207,7 @@ impl Position {
 
     /// What [`Position::as_u64`] gave.
     #[must_use]
-    pub fn from_u64(number: u64) -> Self {
+    pub const fn from_u64(number: u64) -> Self {
         Self(number)
     }
 

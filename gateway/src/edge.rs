@@ -1,4 +1,4 @@
-//! The gateway's HTTP edge: turns handshakes into sessions.
+//! The gateway's HTTP edge: turns handshakes, and requests for event streams, into sessions.
 
 use std::sync::Arc;
 
@@ -17,7 +17,9 @@ use crate::assets;
 use crate::hub::Hub;
 use crate::peer;
 use crate::protocol::{FRAME_BYTES_MAX, Handshake, Identity, Protocol, decide};
-use crate::session::{self, Socket};
+use crate::session::{self, Socket, WebSocket};
+
+mod events;
 
 /// What a tab says fits in; larger messages grow the buffer while they are read. Measured in docs/performance.md.
 const READ_BUFFER_BYTES: usize = 512;
@@ -27,6 +29,9 @@ const WRITE_BUFFER_BYTES: usize = 4 * 1024;
 const WRITE_BUFFER_BYTES_MAX: usize = 128 * 1024;
 
 const GOING: &str = "this node is going; connect again\n";
+const FULL_NODE: &str = "this node has as many tabs as it may (max-sessions); connect again later\n";
+const FULL_USER: &str = "this user has as many tabs here as one may (max-sessions-per-user); close some\n";
+const FULL_ADDRESS: &str = "this address has as many tabs here as one may (max-sessions-per-address); close some\n";
 const FORWARDED_FOR: &str = "x-forwarded-for";
 
 /// Routes of the gateway. WebSockets are taken on every path that nobody else has: proxies change it.
@@ -39,6 +44,9 @@ async fn dispatch(State(hub): State<Arc<Hub>>, request: Request) -> Response {
         && let Some(answer) = assets::answer(request.method(), request.uri().path(), request.headers())
     {
         return answer;
+    }
+    if !wants_websocket(request.headers()) && request.uri().path() == events::PATH {
+        return events::answer(hub, request).await;
     }
     handshake(hub, request).await
 }
@@ -107,21 +115,9 @@ async fn hold(hub: &Hub) {
 
 fn full_up(full: Full) -> Response {
     match full {
-        Full::Node => refuse(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "this node has as many tabs as it may (max-sessions); connect again later\n",
-            "full",
-        ),
-        Full::User => refuse(
-            StatusCode::TOO_MANY_REQUESTS,
-            "this user has as many tabs here as one may (max-sessions-per-user); close some\n",
-            "user_limit",
-        ),
-        Full::Address => refuse(
-            StatusCode::TOO_MANY_REQUESTS,
-            "this address has as many tabs here as one may (max-sessions-per-address); close some\n",
-            "address_limit",
-        ),
+        Full::Node => refuse(StatusCode::SERVICE_UNAVAILABLE, FULL_NODE, "full"),
+        Full::User => refuse(StatusCode::TOO_MANY_REQUESTS, FULL_USER, "user_limit"),
+        Full::Address => refuse(StatusCode::TOO_MANY_REQUESTS, FULL_ADDRESS, "address_limit"),
     }
 }
 
@@ -139,7 +135,8 @@ fn accept(hub: Arc<Hub>, upgrade: WebSocketUpgrade, accepted: Accepted, ticket: 
     // A task of its own: the one that upgraded is ten times as large, and would stay as long as the tab.
     upgrade.on_upgrade(move |socket| {
         let seat = hub.seat(protocol, ticket);
-        tokio::spawn(session::serve(Socket::new(socket, traffic), seat, protocol, identity));
+        let socket = Socket::WebSocket(WebSocket::new(socket, traffic));
+        tokio::spawn(session::serve(socket, seat, protocol, identity, None));
         std::future::ready(())
     })
 }

@@ -16,7 +16,7 @@ use crate::protocol::{self, Head, Protocol, native};
 pub(crate) struct Frames {
     /// When this node read it.
     pub(crate) read_at: Instant,
-    made: [OnceLock<Option<Utf8Bytes>>; Protocol::ALL.len()],
+    made: [OnceLock<Option<Utf8Bytes>>; Protocol::SPOKEN.len()],
 }
 
 impl Frames {
@@ -35,7 +35,7 @@ pub(crate) fn frame(
     digests: bool,
     keep: bool,
 ) -> Option<Utf8Bytes> {
-    let cell = &held.extra.made[protocol as usize];
+    let cell = &held.extra.made[protocol.spoken() as usize];
     if let Some(made) = cell.get() {
         return made.clone();
     }

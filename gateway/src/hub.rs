@@ -16,6 +16,7 @@ use crate::delivery::Reached;
 use crate::meters::Meters;
 use crate::protocol::{End, Protocol, SharedKey};
 use crate::shard::Shard;
+use crate::streams::Streams;
 use crate::tab::Tab;
 
 pub(crate) struct Hub {
@@ -25,6 +26,7 @@ pub(crate) struct Hub {
     pub(crate) ttl_ms: u64,
     pub(crate) meters: Arc<Meters>,
     pub(crate) admission: Arc<Admission>,
+    pub(crate) streams: Streams,
     /// Addresses whose `X-Forwarded-For` is believed.
     pub(crate) trusted_proxies: Vec<IpNet>,
     digests: Vec<Protocol>,
@@ -59,6 +61,7 @@ impl Hub {
             ttl_ms: settings.ttl_ms,
             meters,
             admission: Admission::new(settings.limits),
+            streams: Streams::new(),
             trusted_proxies: settings.trusted_proxies,
             digests: settings.digests,
             started: Instant::now(),
@@ -71,7 +74,7 @@ impl Hub {
 
     /// Whether tabs of this protocol show what a storm brings in digests.
     pub(crate) fn digests(&self, protocol: Protocol) -> bool {
-        self.digests.contains(&protocol)
+        self.digests.contains(&protocol.spoken())
     }
 
     /// Milliseconds of the node's steady clock.
@@ -151,6 +154,11 @@ impl Seat {
     pub(crate) fn ended(&self, end: End) {
         self.hub.ended(self.protocol, &self.tab, end);
     }
+
+    /// What the client of an event stream proves with that it is the one; others need none.
+    pub(crate) fn token(&self) -> Option<String> {
+        (self.protocol == Protocol::Events).then(|| self.hub.streams.token(self.number))
+    }
 }
 
 impl Drop for Seat {
@@ -158,6 +166,9 @@ impl Drop for Seat {
         // Only a panic, which is a defect of ours, gets here uncounted.
         self.ended(End::Internal);
         self.hub.lock().remove(&self.number);
+        if self.protocol == Protocol::Events {
+            self.hub.streams.close(self.number);
+        }
         self.hub.ended.notify_one();
     }
 }

@@ -20,6 +20,7 @@ pub mod protocol;
 mod session;
 mod shard;
 mod storm;
+mod streams;
 mod tab;
 pub mod trace;
 

@@ -1,7 +1,7 @@
 //! Whether a tab lives, and what it has proved to have. Pure: times come in as milliseconds of one steady clock.
 //!
 //! Two proofs (design, section 5). *Link*: the pong to a ping whose payload is the position: the browser has everything
-//! before it, though its page may hang. *Page*: the page's own answer, a native `ack` or the echo of a repeated
+//! before it, though its page may hang. An event stream has no pong but the page's: whatever its client says by POST. *Page*: the page's own answer, a native `ack` or the echo of a repeated
 //! greeting. Only the page's proof moves the cursor.
 
 use crate::delivery::Position;
@@ -72,6 +72,8 @@ pub(crate) struct Liveness {
     asked: bool,
     page_spoke_at: u64,
     stalled_since: Option<u64>,
+    /// The client of an event stream has said something, so it can; until then nothing is expected of it.
+    posts: bool,
 }
 
 impl Liveness {
@@ -88,12 +90,13 @@ impl Liveness {
             pinged_at: now,
             unpinged_bytes: 0,
             greeted: Position::default(),
-            greeted_at: now,
+            greeted_at: if protocol == Protocol::Events { now.saturating_sub(GREETING_EVERY_MS) } else { now },
             unproved_since: None,
             proved_at: now,
             asked: false,
             page_spoke_at: now,
             stalled_since: None,
+            posts: false,
         }
     }
 
@@ -109,6 +112,16 @@ impl Liveness {
 
     pub(crate) fn on_announced(&mut self) {
         self.announced = true;
+        // Its client's answer shows that it has the other way too, and shows the client whether that leads here.
+        self.asked |= self.protocol == Protocol::Events;
+    }
+
+    /// The client of an event stream said something: how long after it was pinged, if it owed an answer.
+    pub(crate) fn on_posted(&mut self, now: u64) -> Option<u64> {
+        if !std::mem::replace(&mut self.posts, true) {
+            self.proved_at = now;
+        }
+        self.ping.take().map(|(sent_at, _)| now.saturating_sub(sent_at))
     }
 
     /// A notification was written; whether a ping is due in the middle of the burst.
@@ -120,7 +133,9 @@ impl Liveness {
     }
 
     pub(crate) fn on_ping_sent(&mut self, now: u64, upto: Position) {
-        self.ping.get_or_insert((now, upto));
+        if !self.is_mute() {
+            self.ping.get_or_insert((now, upto));
+        }
         self.pinged = upto;
         self.pinged_at = now;
         self.unpinged_bytes = 0;
@@ -168,7 +183,7 @@ impl Liveness {
 
     /// The page proved something: up to where (nothing new, if that was never written), and how long it took.
     pub(crate) fn on_page_proof(&mut self, now: u64, upto: Position) -> (Position, u64) {
-        let since = if self.protocol == Protocol::Native { self.unproved_since } else { Some(self.greeted_at) };
+        let since = if self.protocol.is_native() { self.unproved_since } else { Some(self.greeted_at) };
         self.page_spoke_at = now;
         self.proved_at = now;
         self.stalled_since = None;
@@ -211,7 +226,9 @@ impl Liveness {
         if self.end(now).is_some() {
             return Due::Judge;
         }
-        if self.ping.is_none() && (self.written > self.pinged || now >= self.pinged_at + PING_EVERY_MS) {
+        // The page of a stream acknowledges, and has no browser that would answer sooner.
+        let unpinged = self.written > self.pinged && self.protocol != Protocol::Events;
+        if self.ping.is_none() && (unpinged || now >= self.pinged_at + PING_EVERY_MS) {
             return Due::Ping(self.written);
         }
         if self.greeting_at().is_some_and(|at| now >= at) {
@@ -256,16 +273,21 @@ impl Liveness {
         self.protocol == Protocol::V1 && self.announced
     }
 
+    /// A plain `EventSource` says nothing ever; its next request tells what it has.
+    fn is_mute(&self) -> bool {
+        self.protocol == Protocol::Events && !self.posts
+    }
+
     fn stalls(&self, now: u64) -> bool {
         self.announced && self.stalled_since.is_none() && self.stall_at().is_some_and(|at| now >= at)
     }
 
     fn stall_at(&self) -> Option<u64> {
-        if planted(Bug::NeverStall) {
+        if planted(Bug::NeverStall) || self.is_mute() {
             return None;
         }
         let unproved = self.unproved_since.map(|since| since.max(self.proved_at) + STALL_AFTER_MS);
-        let silent = (self.protocol != Protocol::Native).then(|| self.page_spoke_at + PAGE_SILENT_MS);
+        let silent = (!self.protocol.is_native()).then(|| self.page_spoke_at + PAGE_SILENT_MS);
         let dead_link =
             self.ping.filter(|_| self.protocol == Protocol::V1).map(|(sent_at, _)| sent_at + PONG_WITHIN_MS);
         [unproved, silent, dead_link].into_iter().flatten().min()
@@ -276,7 +298,7 @@ impl Liveness {
         if !self.announced {
             return None;
         }
-        if self.asked || (self.written > self.greeted && self.protocol != Protocol::Native) {
+        if self.asked || (self.written > self.greeted && !self.protocol.is_native()) {
             return Some(self.greeted_at + GREETING_EVERY_MS);
         }
         (self.protocol == Protocol::Native).then_some(self.greeted_at + PING_EVERY_MS)
@@ -300,6 +322,7 @@ mod tests {
     use super::*;
 
     const P: fn(u64) -> Position = |n| Position::after(Offset(n));
+    const START: Position = Position::from_u64(0);
 
     /// It is to be judged, and this is the judgement.
     fn judged(tab: &mut Liveness, now: u64) -> Result<bool, End> {
@@ -446,5 +469,73 @@ mod tests {
         tab.on_skipped(P(3));
         assert_eq!(tab.written(), P(3));
         assert!(tab.stall_at().is_none());
+    }
+
+    /// When the streams of the tests below are opened.
+    const OPENED: u64 = 10_000;
+
+    fn stream() -> Liveness {
+        let mut tab = Liveness::new(Protocol::Events, OPENED);
+        tab.on_announced();
+        assert_eq!(tab.due(OPENED), Due::Greeting(START), "asked at once");
+        tab.on_greeting_sent(OPENED, START);
+        tab
+    }
+
+    /// One whose client has answered its first ping.
+    fn posting() -> Liveness {
+        let mut tab = stream();
+        assert_eq!(tab.on_posted(OPENED + 100), None);
+        assert!(!tab.on_page_spoke(OPENED + 100));
+        tab
+    }
+
+    #[test]
+    fn a_stream_whose_client_says_nothing_is_pinged_and_never_judged() {
+        let mut tab = stream();
+        tab.on_written(OPENED, P(1), 100);
+        for at in (1..100).map(|n| OPENED + n * PING_EVERY_MS) {
+            assert_eq!(tab.due(at - 1), Due::Wait(at));
+            assert_eq!(tab.due(at), Due::Ping(P(1)));
+            tab.on_ping_sent(at, P(1));
+            assert_eq!(tab.judge(at), Ok(false));
+        }
+    }
+
+    #[test]
+    fn a_stream_whose_client_can_speak_owes_answers() {
+        let mut tab = posting();
+        let (first, second) = (OPENED + PING_EVERY_MS, OPENED + 2 * PING_EVERY_MS);
+        assert_eq!(tab.due(first), Due::Ping(START));
+        tab.on_ping_sent(first, START);
+        assert_eq!(tab.on_posted(first + 300), Some(300));
+        assert_eq!(tab.on_posted(first + 400), None, "once for each ping");
+        assert_eq!(tab.due(second), Due::Ping(START));
+        tab.on_ping_sent(second, START);
+        let late = second + PONG_WITHIN_MS;
+        assert_eq!(tab.due(late - 1), Due::Wait(late));
+        assert_eq!(judged(&mut tab, late), Err(End::PongTimeout));
+    }
+
+    #[test]
+    fn a_stream_that_does_not_acknowledge_stalls_once_its_client_could() {
+        let mut tab = posting();
+        let (written, late) = (OPENED + 1_000, OPENED + 1_000 + STALL_AFTER_MS);
+        tab.on_written(written, P(1), 100);
+        assert_eq!(tab.due(late - 1), Due::Wait(late));
+        assert_eq!(judged(&mut tab, late), Ok(true));
+        assert_eq!(tab.on_page_proof(late + 1_000, P(1)), (P(1), STALL_AFTER_MS + 1_000));
+        assert_eq!(tab.stalled_since, None);
+    }
+
+    #[test]
+    fn a_stream_whose_client_speaks_late_has_the_usual_time_from_then_on() {
+        let mut tab = stream();
+        tab.on_written(OPENED, P(1), 100);
+        let spoke = OPENED + 2 * STALL_AFTER_MS;
+        tab.on_posted(spoke);
+        assert!(!tab.on_page_spoke(spoke));
+        assert_eq!(tab.due(spoke), Due::Wait(spoke + STALL_AFTER_MS));
+        assert_eq!(judged(&mut tab, spoke + STALL_AFTER_MS), Ok(true));
     }
 }

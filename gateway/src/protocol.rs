@@ -6,6 +6,7 @@
 //!
 //! - [`decide`]: which protocol a handshake asks for, and whether it may
 //! - [`Dialect`]: one tab's conversation
+//! - [`events`]: what is spoken without WebSocket
 //! - [`encode`], [`status`]: frames that all tabs share
 //! - [`End`]: every way a session ends, and what its tab is told
 
@@ -15,6 +16,7 @@ use bellwire_common::notification::Notification;
 mod cast;
 mod dialect;
 mod end;
+pub mod events;
 mod fields;
 mod greeting;
 mod handshake;
@@ -30,6 +32,7 @@ mod tests;
 pub use dialect::{Dialect, Proof, Step, TabEvent, TestMessage};
 pub use end::{Advice, End};
 pub(crate) use handshake::decoded;
+use handshake::parameter;
 pub use handshake::{Handshake, NATIVE_SUBPROTOCOL, V2_SUBPROTOCOL, decide};
 pub use key::{KEY_BYTES_MAX, KEY_BYTES_MIN, KeyError, SharedKey};
 
@@ -58,11 +61,28 @@ pub enum Protocol {
     V2,
     /// Bellwire's own: subprotocol `bellwire.v1`.
     Native,
+    /// The messages of [`Native`](Self::Native) in an event stream ([`events`]).
+    Events,
 }
 
 impl Protocol {
     /// Every protocol.
-    pub const ALL: [Self; 3] = [Self::V1, Self::V2, Self::Native];
+    pub const ALL: [Self; 4] = [Self::V1, Self::V2, Self::Native, Self::Events];
+
+    /// Those that have messages of their own: all that is spoken over WebSocket.
+    pub const SPOKEN: [Self; 3] = [Self::V1, Self::V2, Self::Native];
+
+    /// Whose messages it has, one of [`Protocol::SPOKEN`].
+    #[must_use]
+    pub fn spoken(self) -> Self {
+        if self == Self::Events { Self::Native } else { self }
+    }
+
+    /// Whether its messages are those of `bellwire.v1`.
+    #[must_use]
+    pub fn is_native(self) -> bool {
+        self.spoken() == Self::Native
+    }
 
     /// The value of the metrics' label `protocol`.
     #[must_use]
@@ -71,6 +91,7 @@ impl Protocol {
             Self::V1 => "v1",
             Self::V2 => "v2",
             Self::Native => "native",
+            Self::Events => "events",
         }
     }
 }
@@ -93,7 +114,7 @@ pub fn encode(protocol: Protocol, user: &UserId, head: Head<'_>, n: &Notificatio
     match protocol {
         Protocol::V1 => v1::notification(user, n),
         Protocol::V2 => v2::notification(user, n),
-        Protocol::Native => Some(native::notification(head, n)),
+        Protocol::Native | Protocol::Events => Some(native::notification(head, n)),
     }
 }
 
@@ -107,6 +128,6 @@ pub fn status(protocol: Protocol, key: &str, value_json: &[u8]) -> Option<String
         Protocol::V1 => None,
         Protocol::V2 if key == EXPORT_STATUS_KEY => v2::export_status(value_json),
         Protocol::V2 => None,
-        Protocol::Native => native::status(key, value_json),
+        Protocol::Native | Protocol::Events => native::status(key, value_json),
     }
 }

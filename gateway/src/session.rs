@@ -8,8 +8,8 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::ws::{CloseFrame, Message};
-use futures_util::{FutureExt, SinkExt};
+use axum::extract::ws::Message;
+use futures_util::FutureExt;
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
 use bellwire_common::ids::{BrowserId, Offset, UserId};
@@ -26,13 +26,15 @@ use crate::shard::Shard;
 use crate::storm::Digest;
 use crate::tab::Reasons;
 
-pub(crate) use self::socket::Socket;
 use self::socket::{Heard, bytes_of};
+pub(crate) use self::socket::{Socket, WebSocket};
+pub(crate) use self::stream::Stream;
 use self::wire::test_record;
 use self::write::Fed;
 
 mod digest;
 mod socket;
+mod stream;
 mod wire;
 mod write;
 
@@ -52,6 +54,8 @@ pub(crate) struct Session {
     socket: Socket,
     dialect: Dialect,
     seat: Seat,
+    /// What the tab said before it was connected: a stream's request stands for its hello.
+    first: Option<Box<TabEvent>>,
     liveness: Liveness,
     /// How far each shard had been read when the tab was greeted; until it is announced.
     greeted: Option<Box<[Reached]>>,
@@ -90,14 +94,16 @@ pub(crate) fn serve(
     seat: Seat,
     protocol: Protocol,
     identity: Option<Identity>,
+    first: Option<TabEvent>,
 ) -> impl Future<Output = ()> + Send {
-    let storm = (protocol != Protocol::Native && seat.hub.digests(protocol)).then(Digest::default);
+    let storm = (!protocol.is_native() && seat.hub.digests(protocol)).then(Digest::default);
     let mut session = Box::new(Session {
         liveness: Liveness::new(protocol, seat.hub.now()),
         greeted: Some(seat.hub.reached()),
         dialect: Dialect::new(protocol, identity, fastrand::u64(..)),
         socket,
         seat,
+        first: first.map(Box::new),
         place: None,
         missed: 0,
         leaving: None,
@@ -137,6 +143,9 @@ impl Session {
         if let Some(text) = self.dialect.first_frame() {
             self.feed_text(text.into()).await?;
         }
+        if let Some(event) = self.first.take() {
+            self.on_event(*event).await?;
+        }
         self.feed_status().await?;
         self.flush().await
     }
@@ -166,12 +175,22 @@ impl Session {
             Heard::Message(Message::Close(_)) => return Err(End::Closed),
             Heard::Message(Message::Binary(_)) => self.dialect.on_binary(),
             Heard::Message(Message::Text(text)) => {
+                self.on_posted();
                 let step = self.dialect.on_text(&text, self.seat.hub.key.as_ref());
                 self.on_page_spoke(&step);
                 step
             }
         };
         self.on_step(step).await
+    }
+
+    /// In a stream whatever its client says is the proof of the link.
+    fn on_posted(&mut self) {
+        if self.dialect.protocol() == Protocol::Events
+            && let Some(after_ms) = self.liveness.on_posted(self.seat.hub.now())
+        {
+            self.seat.hub.meters.link_proved(after_ms);
+        }
     }
 
     fn on_page_spoke(&mut self, step: &protocol::Step) {
@@ -184,17 +203,23 @@ impl Session {
         if let Some(reply) = step.reply {
             self.feed_text(reply.into()).await?;
         }
-        match step.event {
-            Some(TabEvent::Announce { identity, cursor }) => self.on_announce(identity, cursor.as_deref()).await?,
-            Some(TabEvent::PageProof(proof)) => self.on_page_proof(&proof),
-            Some(TabEvent::Test(test)) => self.on_test(test).await?,
-            Some(TabEvent::End(end)) => {
+        if let Some(event) = step.event {
+            self.on_event(event).await?;
+        }
+        self.flush().await
+    }
+
+    async fn on_event(&mut self, event: TabEvent) -> Result<(), End> {
+        match event {
+            TabEvent::Announce { identity, cursor } => self.on_announce(identity, cursor.as_deref()).await?,
+            TabEvent::PageProof(proof) => self.on_page_proof(&proof),
+            TabEvent::Test(test) => self.on_test(test).await?,
+            TabEvent::End(end) => {
                 let _ = self.flush().await;
                 return Err(end);
             }
-            None => {}
         }
-        self.flush().await
+        Ok(())
     }
 
     async fn on_announce(&mut self, identity: Identity, cursor: Option<&str>) -> Result<(), End> {
@@ -215,11 +240,11 @@ impl Session {
             digests: hub.digests(self.dialect.protocol()),
         };
         self.liveness.on_announced();
-        if self.dialect.protocol() == Protocol::Native {
+        if self.dialect.protocol().is_native() {
             let cursor = claimed.last().map(|offset| native::cursor_token(shard.name(), offset));
             let session = bellwire_common::ids::SessionId { node: hub.node, number: self.seat.number };
-            let version = env!("CARGO_PKG_VERSION");
-            let text = native::welcome(session, &identity, cursor.as_deref(), version, PING_EVERY_MS);
+            let (token, version) = (self.seat.token(), env!("CARGO_PKG_VERSION"));
+            let text = native::welcome(session, &identity, cursor.as_deref(), token.as_deref(), version, PING_EVERY_MS);
             self.feed_text(text.into()).await?;
         }
         let reached = greeted.get(index).copied().unwrap_or_else(|| shard.reached());
@@ -282,7 +307,7 @@ impl Session {
     }
 
     async fn complain(&mut self, code: ErrorCode, message: &str) -> Result<(), End> {
-        if self.dialect.protocol() == Protocol::Native {
+        if self.dialect.protocol().is_native() {
             self.feed_text(native::error(code, message).into()).await?;
         }
         Ok(())
@@ -295,7 +320,7 @@ impl Session {
             let now = self.seat.hub.now();
             self.leaving = Some(now + PROOF_BEFORE_DRAIN_MS);
             self.liveness.hurry(now);
-            if self.dialect.protocol() == Protocol::Native {
+            if self.dialect.protocol().is_native() {
                 self.feed_text(native::drain(PROOF_BEFORE_DRAIN_MS).into()).await?;
                 self.flush().await?;
             }
@@ -373,7 +398,7 @@ impl Session {
 
     /// A native client may connect elsewhere until the time that it was told; others only wait for their last proof.
     fn may_leave(&self, until: u64) -> bool {
-        let done = self.dialect.protocol() != Protocol::Native && self.liveness.all_proved();
+        let done = !self.dialect.protocol().is_native() && self.liveness.all_proved();
         done || self.seat.hub.now() >= until
     }
 
@@ -382,8 +407,7 @@ impl Session {
         self.place = None;
         self.seat.ended(end);
         if let Some((code, reason)) = end.close_frame(protocol) {
-            let frame = CloseFrame { code, reason: reason.into() };
-            let _ = timeout(CLOSE_WITHIN, self.socket.send(Message::Close(Some(frame)))).await;
+            let _ = timeout(CLOSE_WITHIN, self.socket.close(code, reason)).await;
         } else if end == End::Closed {
             // The answer to the tab's close frame is waiting in the socket's buffer.
             let _ = timeout(CLOSE_WITHIN, self.socket.flush()).await;

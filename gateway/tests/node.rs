@@ -20,6 +20,8 @@ use tokio_util::sync::CancellationToken;
 mod assets;
 #[path = "node/cases.rs"]
 mod cases;
+#[path = "node/events.rs"]
+mod events;
 #[path = "node/limits.rs"]
 mod limits;
 #[path = "node/slow.rs"]

@@ -49,6 +49,22 @@ impl Places {
     }
 }
 
+/// A connection's place; each request carries it as an extension.
+#[derive(Debug, Clone)]
+pub struct Place(Arc<Mutex<Option<OwnedSemaphorePermit>>>);
+
+impl Place {
+    pub(super) fn new(permit: Option<OwnedSemaphorePermit>) -> Self {
+        Self(Arc::new(Mutex::new(permit)))
+    }
+
+    /// Leaves the place to another connection: the answer will take as long as its taker likes, and whoever gives it has a
+    /// limit of its own for such answers. The connection must end with this answer.
+    pub fn give_up(&self) {
+        drop(self.0.lock().unwrap_or_else(PoisonError::into_inner).take());
+    }
+}
+
 /// Used by a connection whose head was complete when it was told to end: another one must make room.
 type Escape = oneshot::Sender<()>;
 

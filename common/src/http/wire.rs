@@ -19,6 +19,7 @@ pub struct Traffic(Arc<Counts>);
 struct Counts {
     received: AtomicU64,
     taken_over: AtomicBool,
+    stuck: AtomicBool,
 }
 
 impl Traffic {
@@ -31,6 +32,12 @@ impl Traffic {
     /// After its upgrade: whoever has the connection now has a rule of its own for writes that make no progress.
     pub fn take_over(&self) {
         self.0.taken_over.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the connection ended because a write made no progress for too long.
+    #[must_use]
+    pub fn is_stuck(&self) -> bool {
+        self.0.stuck.load(Ordering::Relaxed)
     }
 }
 
@@ -53,7 +60,10 @@ impl Wire {
         }
         let write_timeout = self.write_timeout;
         let stuck = self.stuck.get_or_insert_with(|| Box::pin(sleep(write_timeout)));
-        stuck.as_mut().poll(cx).map(|()| Err(io::Error::from(io::ErrorKind::TimedOut)))
+        stuck.as_mut().poll(cx).map(|()| {
+            self.traffic.0.stuck.store(true, Ordering::Relaxed);
+            Err(io::Error::from(io::ErrorKind::TimedOut))
+        })
     }
 }
 

@@ -125,10 +125,11 @@ impl Step {
 
 impl Dialect {
     /// A conversation that begins. `identity` is what [`decide`](super::decide) found; `secret` is random and
-    /// new for each tab: only who was greeted with it can prove anything.
+    /// new for each tab: only who was greeted with it can prove anything. The request for an event stream has announced
+    /// its tab already.
     #[must_use]
     pub fn new(protocol: Protocol, identity: Option<Identity>, secret: u64) -> Self {
-        Self { secret, identity, protocol, announced: false }
+        Self { secret, identity, protocol, announced: protocol == Protocol::Events }
     }
 
     /// What the tab speaks.
@@ -154,7 +155,7 @@ impl Dialect {
         match self.protocol {
             Protocol::V1 => Some(v1::connection(&greeting::id(self.secret, upto)?)),
             Protocol::V2 => Some(v2::established(&greeting::id(self.secret, upto)?)),
-            Protocol::Native => None,
+            Protocol::Native | Protocol::Events => None,
         }
     }
 
@@ -165,7 +166,7 @@ impl Dialect {
         match self.protocol {
             Protocol::V1 => v1::on_text(self, text, key),
             Protocol::V2 => v2::on_text(self, text),
-            Protocol::Native => native::on_text(self, text),
+            Protocol::Native | Protocol::Events => native::on_text(self, text),
         }
     }
 
@@ -175,7 +176,7 @@ impl Dialect {
         match self.protocol {
             Protocol::V1 => Step::default(),
             Protocol::V2 => Step::end(End::Binary),
-            Protocol::Native => native::on_binary(),
+            Protocol::Native | Protocol::Events => native::on_binary(),
         }
     }
 
@@ -183,7 +184,7 @@ impl Dialect {
     pub fn on_oversize(&mut self) -> Step {
         match self.protocol {
             Protocol::V1 | Protocol::V2 => Step::end(End::TooLarge),
-            Protocol::Native => native::on_oversize(),
+            Protocol::Native | Protocol::Events => native::on_oversize(),
         }
     }
 

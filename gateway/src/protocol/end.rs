@@ -144,14 +144,14 @@ impl End {
     ///
     /// Never one for V2: its front end takes every closing handshake for the last word and stays silent until
     /// the page is loaded again, while it comes back 3 s after a connection that just ended (2.5). A V1 tab
-    /// comes back in no case. None either where nobody would read it, and where the tab itself closed (its
+    /// comes back in no case. An event stream is told by its last message. None either where nobody would read it, and where the tab itself closed (its
     /// close frame is answered by the WebSocket's own rules).
     #[must_use]
     pub fn close_frame(&self, protocol: Protocol) -> Option<(u16, &'static str)> {
         match protocol {
             Protocol::V1 => self.standard_code().map(|code| (code, self.reason())),
             Protocol::V2 => None,
-            Protocol::Native => self.native_code().map(|code| (code, self.reason())),
+            Protocol::Native | Protocol::Events => self.native_code().map(|code| (code, self.reason())),
         }
     }
 

@@ -94,7 +94,7 @@ fn user_of(text: &str) -> Option<UserId> {
 
 /// The first value of a query parameter, read as Go's `net/url` reads it: pairs that are spelled wrongly, and
 /// those with a semicolon, do not count.
-fn parameter<'a>(query: &'a str, name: &str) -> Option<Cow<'a, str>> {
+pub(super) fn parameter<'a>(query: &'a str, name: &str) -> Option<Cow<'a, str>> {
     query.split('&').filter(|pair| !pair.contains(';')).find_map(|pair| {
         let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
         if decoded(key)? == name { decoded(value) } else { None }

@@ -89,13 +89,14 @@ pub fn cursor_of(token: &str) -> Option<(&str, Offset)> {
     Some((log, Offset(offset)))
 }
 
-/// The answer to the hello. `cursor` is where the browser goes on, `ping_interval_ms` how often a [`ping`] comes
-/// at least.
+/// The answer to the hello. `cursor` is where the browser goes on, `token` what the client of an event stream proves with
+/// that it is the one, `ping_interval_ms` how often a [`ping`] comes at least.
 #[must_use]
 pub fn welcome(
     session: SessionId,
     identity: &Identity,
     cursor: Option<&str>,
+    token: Option<&str>,
     version: &str,
     ping_interval_ms: u64,
 ) -> String {
@@ -107,12 +108,14 @@ pub fn welcome(
         browser: &'a str,
         #[serde(skip_serializing_if = "Option::is_none")]
         cursor: Option<&'a str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        token: Option<&'a str>,
         version: &'a str,
         ping_interval_ms: u64,
     }
     let session = format!("{}-{}", session.node, session.number);
     let (user, browser) = (identity.user.as_str(), identity.browser.as_str());
-    json::text(&Welcome { op: "welcome", session, user, browser, cursor, version, ping_interval_ms }, 320)
+    json::text(&Welcome { op: "welcome", session, user, browser, cursor, token, version, ping_interval_ms }, 384)
 }
 
 /// `dropped` notifications before the next one are gone for good: expired, or too many were waiting.

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use super::*;
 
 mod properties;
+mod requests;
 mod transcript;
 
 fn root() -> PathBuf {
@@ -18,7 +19,7 @@ fn root() -> PathBuf {
 }
 
 fn check(style: &str, name: &str, golden: &str) {
-    let actual = transcript::render(style, golden);
+    let actual = if style == "requests" { requests::render(golden) } else { transcript::render(style, golden) };
     assert!(actual == golden, "{name} differs; the code answers:\n{actual}");
 }
 
@@ -48,6 +49,13 @@ fn handshakes_hold() {
 }
 
 #[test]
+fn requests_hold() {
+    for (name, golden) in goldens("requests") {
+        check("requests", &name, &golden);
+    }
+}
+
+#[test]
 fn frames_hold() {
     for (name, golden) in goldens("frames") {
         check("frames", &name, &golden);
@@ -66,12 +74,12 @@ fn examples_of_the_documentation_hold() {
     let mut seen = BTreeSet::new();
     for block in text.split("\n```").skip(1).step_by(2) {
         let (style, block) = block.split_once('\n').unwrap();
-        if ["v1", "v2", "native", "frames", "handshakes"].contains(&style) {
+        if ["v1", "v2", "native", "events", "requests", "frames", "handshakes"].contains(&style) {
             seen.insert(style);
             check(style, style, &format!("{block}\n"));
         }
     }
-    assert_eq!(seen.len(), 5, "{seen:?}");
+    assert_eq!(seen.len(), 7, "{seen:?}");
 }
 
 #[test]
@@ -80,15 +88,45 @@ fn native_frames_of_the_documentation_are_those_of_the_code() {
     let session = SessionId { node: NodeId(0xab), number: 12 };
     let identity = Identity { user: UserId::try_new("7").unwrap(), browser: BrowserId::try_new("b1").unwrap() };
     let frames = [
-        native::welcome(session, &identity, Some("log-0:41"), "0.1.0", 25_000),
+        native::welcome(session, &identity, Some("log-0:41"), None, "0.1.0", 25_000),
         native::gap(3),
         native::drain(12_000),
         native::error(native::ErrorCode::Rate, "at most one test a second"),
         native::ping(),
     ];
     assert!(documentation().contains(&format!("\n```native-frames\n{}\n```\n", frames.join("\n"))));
-    let without = native::welcome(session, &identity, None, "0.1.0", 25_000);
+    let without = native::welcome(session, &identity, None, None, "0.1.0", 25_000);
     assert_eq!(without, frames[0].replace(r#""cursor":"log-0:41","#, ""));
+}
+
+#[test]
+fn the_event_stream_of_the_documentation_is_that_of_the_code() {
+    use bellwire_common::ids::{NodeId, SessionId};
+    let session = SessionId { node: NodeId(0xab), number: 12 };
+    let identity = Identity { user: UserId::try_new("7").unwrap(), browser: BrowserId::try_new("b1").unwrap() };
+    let token = Some("5d0e3c1f8a7b46299c02e4d1b6a8f073");
+    let notification = serde_json::from_str(r#"{"timestamp":1700000000,"kind":"message","title":"Hello"}"#).unwrap();
+    let id = NotificationId::try_new("n1").unwrap();
+    let messages = [
+        (None, native::welcome(session, &identity, Some("log-0:41"), token, "0.1.0", 25_000)),
+        (None, native::ping()),
+        (
+            Some("log-0:42"),
+            encode(
+                Protocol::Events,
+                &identity.user,
+                Head { id: &id, cursor: "log-0:42", digested: false },
+                &notification,
+            )
+            .unwrap(),
+        ),
+        (None, native::drain(1_500)),
+        (None, events::close(4000, "drain")),
+    ];
+    let mut stream = events::PREAMBLE.as_bytes().to_vec();
+    messages.iter().for_each(|(id, message)| events::event(&mut stream, *id, message));
+    let stream = String::from_utf8(stream).unwrap();
+    assert!(documentation().contains(&format!("\n```event-stream\n{stream}```\n")), "{stream}");
 }
 
 /// The first `columns` cells of the documentation's table rows that begin with `start`.
@@ -127,6 +165,7 @@ fn error_codes_of_the_documentation_are_those_of_the_code() {
 fn limits_of_the_documentation_are_those_of_the_code() {
     let limits = [
         ("message of a tab", FRAME_BYTES_MAX),
+        ("body of a `POST /events`", events::BODY_BYTES_MAX),
         ("user, browser", bellwire_common::ids::ID_BYTES_MAX),
         ("cursor", native::CURSOR_BYTES_MAX),
         ("title of a test", TestMessage::TITLE_BYTES_MAX),

@@ -1,25 +1,31 @@
-//! A tab's WebSocket as the session reads it.
+//! What carries a session, as the session reads and writes it: a WebSocket, or an event stream.
 
 use std::future::poll_fn;
-use std::ops::{Deref, DerefMut};
 use std::task::Poll;
 
-use axum::extract::ws::{Message, WebSocket};
-use futures_util::StreamExt;
+use axum::extract::ws::{self, CloseFrame, Message};
+use futures_util::{SinkExt, StreamExt};
 use tracing::debug;
 use tungstenite::error::ProtocolError;
 
 use bellwire_common::http::Traffic;
 
-use crate::protocol::{End, FRAME_BYTES_MAX};
+use super::stream::Stream;
+use crate::protocol::{End, FRAME_BYTES_MAX, events};
 
 /// What is read before a message is whole: the largest one and the heads of its frames, and as much again for what was
 /// read with the message before. A message of endless empty frames would keep us reading, and is never seen.
 const UNFINISHED_BYTES_MAX: u64 = 2 * FRAME_BYTES_MAX as u64;
 
+/// What carries a session.
+pub(crate) enum Socket {
+    WebSocket(WebSocket),
+    Stream(Stream),
+}
+
 /// See the module.
-pub(crate) struct Socket {
-    socket: WebSocket,
+pub(crate) struct WebSocket {
+    socket: ws::WebSocket,
     traffic: Traffic,
     /// What had been received when the last message was whole.
     whole: u64,
@@ -35,14 +41,51 @@ pub(super) enum Heard {
 }
 
 impl Socket {
-    pub(crate) fn new(socket: WebSocket, traffic: Traffic) -> Self {
+    /// What comes next. May be dropped and called again without losing anything.
+    pub(super) async fn hear(&mut self) -> Heard {
+        match self {
+            Self::WebSocket(socket) => socket.hear().await,
+            Self::Stream(stream) => stream.hear().await,
+        }
+    }
+
+    /// Writes a message, or at least keeps it to be written with those behind it.
+    pub(super) async fn feed(&mut self, message: Message) -> Result<(), End> {
+        match (self, message) {
+            (Self::WebSocket(socket), message) => written(socket.socket.feed(message).await),
+            (Self::Stream(stream), Message::Text(text)) => stream.feed(None, &text).await,
+            // A stream has nothing but messages.
+            (Self::Stream(_), _) => Ok(()),
+        }
+    }
+
+    /// Writes what is kept.
+    pub(super) async fn flush(&mut self) -> Result<(), End> {
+        match self {
+            Self::WebSocket(socket) => written(socket.socket.flush().await),
+            Self::Stream(stream) => stream.flush().await,
+        }
+    }
+
+    /// Tells the tab that the session is over.
+    pub(super) async fn close(&mut self, code: u16, reason: &'static str) -> Result<(), End> {
+        let last = match self {
+            Self::WebSocket(_) => Message::Close(Some(CloseFrame { code, reason: reason.into() })),
+            Self::Stream(_) => Message::text(events::close(code, reason)),
+        };
+        self.feed(last).await?;
+        self.flush().await
+    }
+}
+
+impl WebSocket {
+    pub(crate) fn new(socket: ws::WebSocket, traffic: Traffic) -> Self {
         traffic.take_over();
         let whole = traffic.received();
         Self { socket, traffic, whole }
     }
 
-    /// What comes next. May be dropped and called again without losing anything.
-    pub(super) async fn hear(&mut self) -> Heard {
+    async fn hear(&mut self) -> Heard {
         poll_fn(|cx| match self.socket.poll_next_unpin(cx) {
             Poll::Ready(message) => {
                 self.whole = self.traffic.received();
@@ -54,20 +97,6 @@ impl Socket {
             Poll::Pending => Poll::Pending,
         })
         .await
-    }
-}
-
-impl Deref for Socket {
-    type Target = WebSocket;
-
-    fn deref(&self) -> &WebSocket {
-        &self.socket
-    }
-}
-
-impl DerefMut for Socket {
-    fn deref_mut(&mut self) -> &mut WebSocket {
-        &mut self.socket
     }
 }
 
@@ -94,4 +123,11 @@ fn heard(message: Option<Result<Message, axum::Error>>) -> Heard {
         Some(tungstenite::Error::Utf8(_) | tungstenite::Error::Protocol(_)) => Heard::End(End::BadMessage),
         _ => Heard::End(End::ReadError),
     }
+}
+
+fn written(result: Result<(), axum::Error>) -> Result<(), End> {
+    result.map_err(|error| {
+        debug!(%error, "session lost while writing");
+        End::WriteError
+    })
 }

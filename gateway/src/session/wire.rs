@@ -4,7 +4,6 @@ use std::future::Future;
 use std::time::Duration;
 
 use tokio::time::timeout;
-use tracing::debug;
 
 use bellwire_common::ids::{NotificationId, UnixMillis, UserId};
 use bellwire_common::record::{Notify, Record};
@@ -15,15 +14,8 @@ use crate::protocol::{End, TestMessage};
 /// A write that makes no progress for this long ends the session.
 pub(super) const WRITE_WITHIN: Duration = Duration::from_millis(PONG_WITHIN_MS);
 
-pub(super) async fn within(write: impl Future<Output = Result<(), axum::Error>>) -> Result<(), End> {
-    timeout(WRITE_WITHIN, write).await.map_or(Err(End::WriteTimeout), written)
-}
-
-pub(super) fn written(result: Result<(), axum::Error>) -> Result<(), End> {
-    result.map_err(|error| {
-        debug!(%error, "session lost while writing");
-        End::WriteError
-    })
+pub(super) async fn within(write: impl Future<Output = Result<(), End>>) -> Result<(), End> {
+    timeout(WRITE_WITHIN, write).await.unwrap_or(Err(End::WriteTimeout))
 }
 
 pub(super) fn test_record(user: &UserId, test: &TestMessage, ttl_ms: u64) -> Record {

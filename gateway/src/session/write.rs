@@ -6,14 +6,13 @@ use std::time::Duration;
 
 use axum::extract::ws::{Message, Utf8Bytes};
 use bytes::Bytes;
-use futures_util::SinkExt;
 use tokio::time::timeout;
 use tracing::debug;
 
 use bellwire_common::ids::{Offset, UnixMillis, UserId};
 
-use super::wire::{WRITE_WITHIN, within, written};
-use super::{Place, Session};
+use super::wire::{WRITE_WITHIN, within};
+use super::{Place, Session, Socket};
 use crate::delivery::{Next, Position};
 use crate::frames::{Frames, frame};
 use crate::liveness::V1_GIVEN_UP_MS;
@@ -96,7 +95,7 @@ impl Session {
                 continue;
             };
             let bytes = text.len();
-            self.feed(Message::Text(text)).await?;
+            self.feed_notification(text, shard.name(), held.offset).await?;
             self.allowance.owe_answer();
             turn.bytes += bytes;
             turn.span = Some((turn.span.map_or(held.offset, |(from, _)| from), upto));
@@ -126,7 +125,7 @@ impl Session {
     pub(super) async fn feed_gap(&mut self, missed: u64, told: u64) -> Result<(), End> {
         let new = missed.saturating_sub(self.missed.max(told));
         self.missed = missed;
-        if new > 0 && self.dialect.protocol() == Protocol::Native {
+        if new > 0 && self.dialect.protocol().is_native() {
             self.feed_text(native::gap(new).into()).await?;
         }
         Ok(())
@@ -143,7 +142,11 @@ impl Session {
     }
 
     pub(super) async fn feed_ping(&mut self, now: u64, upto: Position) -> Result<(), End> {
-        self.feed(Message::Ping(Bytes::copy_from_slice(&upto.as_u64().to_be_bytes()))).await?;
+        let ping = match self.socket {
+            Socket::WebSocket(_) => Message::Ping(Bytes::copy_from_slice(&upto.as_u64().to_be_bytes())),
+            Socket::Stream(_) => Message::text(native::ping()),
+        };
+        self.feed(ping).await?;
         self.allowance.owe_answer();
         self.liveness.on_ping_sent(now, upto);
         Ok(())
@@ -151,7 +154,7 @@ impl Session {
 
     pub(super) async fn feed_greeting(&mut self, now: u64, upto: Position) -> Result<(), End> {
         let text = match (self.dialect.protocol(), upto.last()) {
-            (Protocol::Native, _) => Some(native::ping()),
+            (Protocol::Native | Protocol::Events, _) => Some(native::ping()),
             (_, Some(offset)) => self.dialect.greeting(offset),
             (_, None) => self.dialect.first_frame(),
         };
@@ -164,6 +167,14 @@ impl Session {
     }
 
     // --- the socket ---
+
+    /// In a stream it has an id, with which the browser comes back by itself.
+    async fn feed_notification(&mut self, text: Utf8Bytes, log: &str, offset: Offset) -> Result<(), End> {
+        if let Socket::Stream(stream) = &mut self.socket {
+            return within(stream.feed(Some(&native::cursor_token(log, offset)), &text)).await;
+        }
+        self.feed(Message::Text(text)).await
+    }
 
     pub(super) async fn feed_text(&mut self, text: Utf8Bytes) -> Result<(), End> {
         self.feed(Message::Text(text)).await
@@ -189,14 +200,14 @@ impl Session {
 }
 
 /// A V1 tab cannot come back: where its link stands still, another tab takes over, and it is waited for.
-async fn patiently(write: impl Future<Output = Result<(), axum::Error>>, place: Option<&Place>) -> Result<(), End> {
+async fn patiently(write: impl Future<Output = Result<(), End>>, place: Option<&Place>) -> Result<(), End> {
     let mut write = std::pin::pin!(write);
     if let Ok(result) = timeout(WRITE_WITHIN, &mut write).await {
-        return written(result);
+        return result;
     }
     if let Some(place) = place {
         place.shard.stall(place.number);
     }
     let given_up = Duration::from_millis(V1_GIVEN_UP_MS);
-    timeout(given_up, write).await.map_or(Err(End::WriteTimeout), written)
+    timeout(given_up, write).await.unwrap_or(Err(End::WriteTimeout))
 }

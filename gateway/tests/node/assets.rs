@@ -28,8 +28,10 @@ fn below(folder: &str) -> Vec<String> {
 /// The client's files as the package ships them.
 fn shipped() -> Vec<String> {
     let mut files = below("");
-    files.retain(|path| path.ends_with(".js") || path.ends_with(".css") || path == "bellwire.d.ts");
-    files.extend([below("languages"), below("panel")].concat());
+    files.retain(|path| {
+        path.ends_with(".js") || path.ends_with(".css") || ["bellwire.d.ts", "panel.d.ts"].contains(&path.as_str())
+    });
+    files.extend([below("languages"), below("panel")].concat().into_iter().filter(|path| path.ends_with(".js")));
     files.extend(below("icons").into_iter().filter(|path| !path.ends_with(".js")));
     assert!(files.len() > 20, "{files:?}");
     files

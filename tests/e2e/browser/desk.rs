@@ -105,18 +105,6 @@ impl Desk {
         let all: Vec<Value> = names.iter().map(|name| down(&self.trial.user_and_key().0, name)).collect();
         send_all(self.trial.listen, &Value::Array(all)).await;
     }
-
-    /// Switches to the page that has made the notification.
-    pub(super) async fn switch_to_page_of(&self, title: &str) {
-        for page in &self.pages {
-            self.browser.switch(page).await.unwrap();
-            let script = format!("return hasRecorded({})", json!(title));
-            if self.browser.run(&script).await.unwrap() == true {
-                return;
-            }
-        }
-        panic!("no page has shown {title}");
-    }
 }
 
 /// A host that is down: its title is the name.

@@ -257,5 +257,5 @@ impl Plan {
 }
 
 fn protocol(rng: &mut fastrand::Rng) -> Protocol {
-    Protocol::ALL[rng.usize(..Protocol::ALL.len())]
+    Protocol::SPOKEN[rng.usize(..Protocol::SPOKEN.len())]
 }

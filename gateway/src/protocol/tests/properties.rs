@@ -56,7 +56,7 @@ proptest! {
     fn any_message_is_survived(protocol in protocol(), messages in prop::collection::vec(message(), 1..6)) {
         let key = SharedKey::try_new("secret").unwrap();
         let mut tab = tab(protocol, 7);
-        let mut announced = 0;
+        let mut announced = usize::from(tab.announced());
         for text in &messages {
             let step = tab.on_text(text, Some(&key));
             if let Some(reply) = &step.reply {

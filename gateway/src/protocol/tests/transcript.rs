@@ -4,7 +4,7 @@
 //! ```text
 //! # text        a remark
 //! == title      a new tab connects (also at the start); the answer is its first frame
-//! > text        the tab sends a text message
+//! > text        the tab sends a text message; in an event stream what a POST says
 //! >binary       the tab sends a binary message
 //! >oversize     the tab sends a message that is too large
 //! @ 5           the server repeats its greeting for offset 5
@@ -64,10 +64,13 @@ struct Tab {
 impl Tab {
     fn new(protocol: Protocol) -> Self {
         let key = SharedKey::try_new(KEY).unwrap();
+        if protocol == Protocol::Events {
+            return Self { protocol, dialect: Dialect::new(protocol, None, SECRET), key };
+        }
         let offered = match protocol {
             Protocol::V1 => None,
             Protocol::V2 => Some("access_token, secret"),
-            Protocol::Native => Some("bellwire.v1, secret"),
+            Protocol::Native | Protocol::Events => Some("bellwire.v1, secret"),
         };
         let Handshake::Accept { protocol: accepted, identity, .. } =
             decide(offered, Some("userId=7&browserUuid=b1"), Some(&key))
@@ -172,7 +175,7 @@ fn frames(rest: &str) -> String {
     let frame =
         |protocol| encode(protocol, &user, Head { id: &id, cursor: "log-0:42", digested }, &notification).unwrap();
     let line = |protocol: Protocol| format!("< {}: {}\n", protocol.label(), line_of(protocol, &frame(protocol)));
-    Protocol::ALL.map(line).concat()
+    Protocol::SPOKEN.map(line).concat()
 }
 
 fn statuses(rest: &str) -> String {
@@ -181,5 +184,5 @@ fn statuses(rest: &str) -> String {
         Some(frame) => format!("< {}: {}\n", protocol.label(), line_of(protocol, &frame)),
         None => format!("< {}: nothing\n", protocol.label()),
     };
-    Protocol::ALL.map(line).concat()
+    Protocol::SPOKEN.map(line).concat()
 }

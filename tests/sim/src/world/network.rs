@@ -145,7 +145,7 @@ impl World {
         match tab.protocol {
             Protocol::V1 => tab.open = false,
             Protocol::V2 => self.after(V2_RECONNECT_MS, Event::Connect { tab: index }),
-            Protocol::Native => self.after(again, Event::Connect { tab: index }),
+            Protocol::Native | Protocol::Events => self.after(again, Event::Connect { tab: index }),
         }
     }
 
