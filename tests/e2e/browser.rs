@@ -1,5 +1,8 @@
 //! The page in a real browser.
 
+mod oitc;
+mod old_tabs;
+
 use std::path::Path;
 
 use bellwire_testkit::webdriver::Browser;
