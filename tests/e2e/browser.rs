@@ -1,6 +1,8 @@
-//! The page in a real browser.
+//! Pages in real browsers: ours, and openITCOCKPIT's as they are re-enacted.
 
 mod desk;
 mod native;
 mod notices;
+mod oitc;
+mod old_tabs;
 mod page;

@@ -10,8 +10,8 @@ use super::{Kind, Permission, START_DEADLINE, Window};
 use crate::process::Process;
 use crate::{http, ports};
 
-/// Without these, Chromium looks for its maker's servers at each start, wants a sandbox that root cannot have, and slows
-/// down what nobody looks at.
+/// Without these, Chromium looks for its maker's servers at each start, wants a sandbox that root cannot have, and lets a
+/// page that hangs take other windows of its site along.
 const FLAGS: &[&str] = &[
     "--headless=new",
     "--no-sandbox",
@@ -22,6 +22,7 @@ const FLAGS: &[&str] = &[
     "--disable-component-update",
     "--disable-sync",
     "--disable-quic",
+    "--disable-features=ProcessPerSiteUpToMainFrameThreshold",
     "--window-size=1000,700",
 ];
 
