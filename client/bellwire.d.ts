@@ -192,6 +192,7 @@ export interface Locks {
     options: { signal?: AbortSignal; steal?: boolean },
     held: () => Promise<unknown> | void,
   ): Promise<unknown>;
+  query(): Promise<unknown>;
 }
 
 /** What is used of a WebSocket. */

@@ -69,6 +69,7 @@ class Member {
 
 export class Hub {
   #env;
+  #certain;
   #storage;
   #events = new EventTarget();
   /** @type {Set<Member>} */
@@ -95,8 +96,10 @@ export class Hub {
   /**
    * @param {Environment} environment
    * @param {Relay | null} relay  where the hub has no storage of its own
+   * @param {(() => Promise<unknown>) | null} certain  fulfilled when this hub would have heard that it is deposed
    */
-  constructor(environment, relay = null) {
+  constructor(environment, relay = null, certain = null) {
+    this.#certain = certain;
     this.#storage = relay;
     this.#env = {
       ...environment,
@@ -259,8 +262,10 @@ export class Hub {
   // --- showing in one of them ---
 
   /** @param {Notification} notification */
-  #show(notification) {
+  async #show(notification) {
+    if (this.#certain) await this.#certain();
     return new Promise((resolve, reject) => {
+      if (this.over) return;
       this.#ask((this.#showing = { notification, asked: new Set(), waitsFor: null, late: false, resolve, reject }));
     });
   }

@@ -109,7 +109,9 @@ export class Leader {
     if (this.#waiting !== waiting) return;
     this.#calm();
     const [tab, hub] = pair();
-    this.#hub = new Hub(this.#seeker.environment);
+    // A tab that was hanging while it led finds notifications waiting, and the loss of its lock behind them: an answer
+    // of the locks comes after that.
+    this.#hub = new Hub(this.#seeker.environment, null, () => this.#locks.query().catch(ignore));
     this.#hub.connect(hub);
     this.#term = `${this.#seeker.id}:${++this.#terms}`;
     this.#port = tab;

@@ -205,9 +205,11 @@ class Tab {
   #holdLock() {
     const { locks } = this.#env;
     const name = `bellwire:tab:${this.#id}`;
+    // It may be granted when this tab has left already.
+    const left = new Promise((release) => (this.#unlock = () => release(null)));
     return new Promise((resolve) => {
       if (!locks) return resolve(null);
-      const held = () => new Promise((release) => ((this.#unlock = () => release(null)), resolve(name)));
+      const held = () => (resolve(name), left);
       new Promise((done) => done(locks.request(name, {}, held))).catch(() => resolve(null));
     });
   }

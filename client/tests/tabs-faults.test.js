@@ -87,7 +87,7 @@ class Schedule {
       () => this.open(),
       () => tab && (tab.leave(), this.forget(tab)),
       () => tab && (tab.die(), this.forget(tab)),
-      () => idle && (idle.connection.close(), this.forget(idle)),
+      () => idle && !idle.process.hangs && (idle.connection.close(), this.forget(idle)),
       () => idle?.process.hang(),
       () => tab?.process.wake(),
       () => tab?.process.wake(),

@@ -16,7 +16,7 @@ class Process {
 
   run(task) {
     if (!this.alive) return;
-    if (this.#hangs) this.#waiting.push(task);
+    if (this.#hangs || this.#waiting.length > 0) this.#waiting.push(task);
     else task();
   }
 
@@ -36,15 +36,20 @@ class Process {
     };
   }
 
+  get hangs() {
+    return this.#hangs;
+  }
+
   hang() {
     this.#hangs = true;
   }
 
   async wake() {
     this.#hangs = false;
-    for (let task = this.#waiting.shift(); task && !this.#hangs; task = this.#waiting.shift()) {
-      this.run(task);
+    while (this.alive && !this.#hangs && this.#waiting.length > 0) {
+      this.#waiting[0]();
       await settle();
+      this.#waiting.shift();
     }
   }
 
@@ -158,7 +163,10 @@ export class Browser {
     const all = {
       SharedWorker: this.#sharedWorker(process),
       BroadcastChannel: this.#channel(process),
-      locks: { request: (...args) => this.#request(process, ...args) },
+      locks: {
+        request: (...args) => this.#request(process, ...args),
+        query: () => new Promise((resolve) => queueMicrotask(() => process.run(() => resolve({})))),
+      },
       indexedDB: null,
       fetch: null,
       WebSocket: this.#webSocket(process),
