@@ -20,7 +20,7 @@ import { EventStream } from "./stream.js";
 import { Ways } from "./ways.js";
 
 /** Received and not shown yet. A page that is further behind gets the rest from the server when it has caught up. */
-export const QUEUE_MAX = 1024;
+export const QUEUE_MAX = 16_384;
 
 /** All tabs of a node that goes are told at about the same time. */
 const DRAIN_SPREAD_MAX_MS = 500;

@@ -97,9 +97,10 @@ export class Leader {
     this.#waiting = waiting;
     const options = steal ? { steal } : { signal: waiting.signal };
     const lock = `${this.#seeker.name}:leader`;
-    new Promise((resolve) => resolve(this.#locks.request(lock, options, () => this.#lead(waiting)))).catch(() => {
+    new Promise((resolve) => resolve(this.#locks.request(lock, options, () => this.#lead(waiting)))).catch((error) => {
       if (this.#waiting !== waiting) return;
-      if (this.#hub) this.#deposed();
+      // It may have been granted and taken away again while this tab was hanging.
+      if (this.#hub || error?.name === "AbortError") this.#deposed();
       else this.#seeker.onFail();
     });
   }

@@ -3,7 +3,7 @@
 /** @import { Kept } from "./kept.js" */
 
 /** Over what may wait to be shown, so that the repeat of a whole queue is known (see QUEUE_MAX in connection.js). */
-export const REMEMBERED_MAX = 4096;
+export const REMEMBERED_MAX = 32_768;
 
 /** The storage is written with each notification, so it gets what a reload may meet again and no more. */
 export const KEPT_MAX = 256;

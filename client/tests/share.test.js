@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { ANSWER_WITHIN_MS, MEMBERS_MAX, SILENCE_MAX_MS } from "../hub.js";
+import { ANSWER_WITHIN_MS, MEMBERS_MAX, SILENCE_MAX_MS, UNHEARD_MAX } from "../hub.js";
 import { ACK_AFTER_MS } from "../link.js";
 import { RETRY_FIRST_MS, TRIES_MAX } from "../show.js";
 import { BEAT_MS, JOINED_WITHIN_MS } from "../tab.js";
@@ -439,6 +439,72 @@ test("the tab that leads hangs: another one takes over, and the old one follows 
   assert.deepEqual(tabs.map(({ connection }) => connection.info.tabs), [3, 3, 3]);
   assert.deepEqual(tabs.flatMap(({ shown }) => shown), ["n1"]);
   assert.deepEqual(browser.open, [browser.socket]);
+});
+
+test("a tab that hangs when it is to lead follows when it wakes", async () => {
+  const browser = new Browser(LEADER);
+  const tabs = await browser.connected(3);
+  tabs[1].process.hang();
+  tabs[0].leave();
+  await browser.clock.advance(5 * BEAT_MS.leader);
+  browser.socket.welcome();
+  await tabs[1].process.wake();
+  await browser.clock.advance(1000);
+  assert.deepEqual(tabs.slice(1).map(({ state, sharing, connection }) => [state, sharing, connection.info.tabs]),
+    Array(2).fill(["connected", "leader", 2]));
+  assert.equal(browser.open.length, 1);
+});
+
+test("names of the hub that are the same by chance do not mix keys", async () => {
+  const browser = new Browser();
+  const [first] = await browser.connected(1);
+  const environment = browser.environment(first.process, first.events, first);
+  const { SharedWorker } = environment;
+  let name;
+  class Same extends SharedWorker {
+    constructor(url, options) {
+      super(url, { ...options, name: (name ??= [...browser.processes.keys()][0].split(" ")[1]) });
+    }
+  }
+  const other = await browser.tab({ key: "other", environment: { ...environment, SharedWorker: Same } });
+  assert.deepEqual([other.sharing, browser.socket.protocols[1], browser.sockets.length], ["alone", "other", 2]);
+});
+
+test("a tab that does not listen is let go before too much waits for it, and is back when it does", async () => {
+  const browser = new Browser(WORKER);
+  const tabs = await browser.connected(2);
+  browser.socket.welcome({ ping_interval_ms: 3_600_000 });
+  tabs[1].process.hang();
+  for (let n = 0; n <= UNHEARD_MAX; n++) {
+    browser.socket.say({ op: "status", key: "k", value: n });
+    if (n % 1000 === 0) await browser.clock.advance(0);
+  }
+  await browser.clock.advance(0);
+  assert.equal(tabs[0].connection.info.tabs, 1);
+  await tabs[1].process.wake();
+  await browser.clock.advance(2 * BEAT_MS.worker);
+  assert.deepEqual([tabs[0].connection.info.tabs, tabs[1].state], [2, "connected"]);
+});
+
+test("the tab that leads is closed while another one shows: that one is not shown again", async () => {
+  const browser = new Browser(LEADER);
+  const tabs = await browser.connected(3);
+  tabs[2].look(true);
+  let done;
+  tabs[2].handler = () => new Promise((resolve) => (done = resolve));
+  await browser.clock.advance(0);
+  browser.socket.notify(1);
+  await browser.clock.advance(0);
+  tabs[2].look(false);
+  tabs[1].look(true);
+  tabs[0].leave();
+  await browser.clock.advance(0);
+  browser.socket.welcome();
+  browser.socket.notify(1);
+  await browser.clock.advance(100);
+  done();
+  await browser.clock.advance(100);
+  assert.deepEqual([shownBy(tabs), acks(browser.socket)], [[[], [], ["n1"]], ["log-0:1"]]);
 });
 
 test("a worker that fails, hangs or is refused: one of the tabs leads", async () => {
