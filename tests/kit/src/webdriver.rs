@@ -71,6 +71,8 @@ pub struct Notice {
     pub page: String,
     /// Milliseconds since 1970.
     pub at: u64,
+    /// How many the same page had made before: clocks of browsers are coarse.
+    pub number: u64,
     /// What was given to the constructor: `body`, `icon`, `tag`, ...
     pub options: Value,
     /// The browser says that it is to be seen.
@@ -224,7 +226,7 @@ impl Browser {
     pub async fn notices(&self) -> Result<Vec<Notice>> {
         let all = self.run(&format!("return {RECORDED}")).await?;
         let mut notices = all.as_array().context("no list")?.iter().map(Notice::read).collect::<Result<Vec<_>>>()?;
-        notices.sort_by_key(|notice| notice.at);
+        notices.sort_by_key(|notice| (notice.at, notice.number));
         Ok(notices)
     }
 
@@ -276,10 +278,12 @@ const RECORDED: &str =
 impl Notice {
     fn read(value: &Value) -> Result<Self> {
         let text = |name: &str| value[name].as_str().map(str::to_owned).with_context(|| format!("{name} in {value}"));
+        let count = |name: &str| value[name].as_u64().with_context(|| format!("{name} in {value}"));
         Ok(Self {
             title: text("title")?,
             page: text("page")?,
-            at: value["at"].as_u64().with_context(|| format!("at in {value}"))?,
+            at: count("at")?,
+            number: count("number")?,
             options: value["options"].clone(),
             shown: value["shown"] == true,
             closed: value["closed"] == true,
@@ -403,6 +407,10 @@ mod tests {
         let read: Vec<_> = notices.iter().map(|n| (n.title.as_str(), n.closed, n.clicked)).collect();
         assert_eq!(read, [("one", true, true), ("two", false, false)]);
         assert_eq!((notices[0].option("body"), notices[0].option("tag")), ("text", "t"));
+        browser.run("for (const n of 'abcdefgh') tell(n)").await.unwrap();
+        let order: String =
+            browser.wait_notices(10, START_DEADLINE).await.unwrap().into_iter().map(|n| n.title).collect();
+        assert_eq!(order, "onetwoabcdefgh");
         assert!(browser.click_notice("one").await.is_err(), "that is another window's");
         let windows = browser.windows().await.unwrap();
         assert_eq!(windows.len(), 4, "the click has opened one: {windows:?}");

@@ -13,6 +13,7 @@
         title: String(title),
         page: location.href,
         at: Math.round(own),
+        number: made.length,
         options: options ?? {},
         shown: false,
         closed: false,
