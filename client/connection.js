@@ -19,7 +19,8 @@ import { show } from "./show.js";
 import { EventStream } from "./stream.js";
 import { Ways } from "./ways.js";
 
-/** Received and not shown yet. A page that is further behind gets the rest from the server when it has caught up. */
+/** Received and not shown yet: more than a server holds for a user. A page that is further behind gets the rest when it has
+ * caught up. */
 export const QUEUE_MAX = 16_384;
 
 /** All tabs of a node that goes are told at about the same time. */

@@ -91,13 +91,29 @@ impl Desk {
 
     /// What was shown on the desktop in all, once there are so many; each title once.
     pub(super) async fn shown_once(&self, count: usize) -> Vec<String> {
-        let notices = self.browser.wait_notices(count, PATIENCE).await.unwrap();
+        let notices = match self.browser.wait_notices(count, PATIENCE).await {
+            Ok(notices) => notices,
+            Err(error) => panic!("{error:#}; {}", self.looks().await),
+        };
         let mut titles: Vec<String> = notices.into_iter().map(|notice| notice.title).collect();
         titles.sort_unstable();
         let all = titles.len();
         titles.dedup();
         assert_eq!((titles.len(), all), (count, count), "{titles:?}");
         titles
+    }
+
+    /// What each page says, for whoever wants to know what went wrong.
+    async fn looks(&self) -> String {
+        let mut looks = String::new();
+        for (number, page) in self.pages.iter().enumerate() {
+            let text = match self.browser.switch(page).await {
+                Ok(()) => self.browser.run("return document.body.textContent").await,
+                Err(error) => Err(error),
+            };
+            looks += &format!("\npage {number}: {text:?}");
+        }
+        looks
     }
 
     /// Sends problems of hosts with these names.
