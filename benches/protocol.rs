@@ -68,7 +68,9 @@ fn proof(protocol: Protocol, greeting: &str) -> String {
             r#"{{"type":"RegisterBrowserPushNotification","message":"","payload":{{"clientUuid":{},"browserUuid":"b"}}}}"#,
             greeting["payload"]["clientUuid"]
         ),
-        Protocol::Native => format!(r#"{{"op":"ack","cursor":"{}"}}"#, native::cursor_token("log", UPTO)),
+        Protocol::Native | Protocol::Events => {
+            format!(r#"{{"op":"ack","cursor":"{}"}}"#, native::cursor_token("log", UPTO))
+        }
     }
 }
 

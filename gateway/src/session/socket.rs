@@ -18,6 +18,7 @@ use crate::protocol::{End, FRAME_BYTES_MAX, events};
 const UNFINISHED_BYTES_MAX: u64 = 2 * FRAME_BYTES_MAX as u64;
 
 /// What carries a session.
+#[expect(clippy::large_enum_variant, reason = "nearly all are WebSockets, and each is in its session's one allocation")]
 pub(crate) enum Socket {
     WebSocket(WebSocket),
     Stream(Stream),
