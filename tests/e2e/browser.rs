@@ -2,6 +2,7 @@
 
 mod desk;
 mod native;
+mod networks;
 mod notices;
 mod oitc;
 mod old_tabs;
