@@ -1,8 +1,8 @@
 //! Whether a tab lives, and what it has proved to have. Pure: times come in as milliseconds of one steady clock.
 //!
 //! Two proofs (design, section 5). *Link*: the pong to a ping whose payload is the position: the browser has everything
-//! before it, though its page may hang. An event stream has no pong but the page's: whatever its client says by POST. *Page*: the page's own answer, a native `ack` or the echo of a repeated
-//! greeting. Only the page's proof moves the cursor.
+//! before it, though its page may hang. An event stream has no pong but the page's: whatever its client says by POST. *Page*: the
+//! page's own answer, a native `ack` or the echo of a repeated greeting. Only the page's proof moves the cursor.
 
 use crate::delivery::Position;
 use crate::delivery::bug::Bug;
@@ -23,12 +23,16 @@ pub(crate) const STALL_AFTER_MS: u64 = 5_000;
 pub(crate) const PAGE_SILENT_MS: u64 = 150_000;
 /// A V1 tab cannot come back, so it is only demoted; after this long without an answer it is given up.
 pub(crate) const V1_GIVEN_UP_MS: u64 = 15 * 60 * 1_000;
+/// The request that opened a stream proves so long that its tab lives, where the tab never says anything else.
+pub(crate) const FRESH_MS: u64 = 30_000;
 /// A native tab says hello within this time.
 pub(crate) const HELLO_WITHIN_MS: u64 = 10_000;
 
 const _: () = {
     // A page is asked before it is judged, and a tab handed over before its connection is given up.
     assert!(GREETING_EVERY_MS < STALL_AFTER_MS && STALL_AFTER_MS < PONG_WITHIN_MS);
+    // Of two streams that never say anything the newer one is left standing when the older one has stalled.
+    assert!(FRESH_MS > 2 * STALL_AFTER_MS);
     // Something goes to the tab, or its connection ends, before a proxy cuts what is silent for a minute.
     assert!(PING_EVERY_MS + PONG_WITHIN_MS < 60_000);
     // A page in the background that misses one of its minutes does not hang.
@@ -74,6 +78,8 @@ pub(crate) struct Liveness {
     stalled_since: Option<u64>,
     /// The client of an event stream has said something, so it can; until then nothing is expected of it.
     posts: bool,
+    /// When it was asked, though it cannot answer: a newer session of its browser may be the one that lives.
+    mute_asked_at: Option<u64>,
 }
 
 impl Liveness {
@@ -97,6 +103,7 @@ impl Liveness {
             page_spoke_at: now,
             stalled_since: None,
             posts: false,
+            mute_asked_at: None,
         }
     }
 
@@ -211,6 +218,9 @@ impl Liveness {
     /// Another tab of the browser has opened: this one must prove that it lives (rule 11).
     pub(crate) fn ask(&mut self, now: u64) {
         self.asked = true;
+        if self.is_mute() && now >= self.opened_at + FRESH_MS {
+            self.mute_asked_at.get_or_insert(now);
+        }
         self.unproved_since.get_or_insert(now);
         self.proved_at = self.proved_at.min(now);
     }
@@ -283,8 +293,11 @@ impl Liveness {
     }
 
     fn stall_at(&self) -> Option<u64> {
-        if planted(Bug::NeverStall) || self.is_mute() {
+        if planted(Bug::NeverStall) {
             return None;
+        }
+        if self.is_mute() {
+            return self.mute_asked_at.map(|at| at + STALL_AFTER_MS);
         }
         let unproved = self.unproved_since.map(|since| since.max(self.proved_at) + STALL_AFTER_MS);
         let silent = (!self.protocol.is_native()).then(|| self.page_spoke_at + PAGE_SILENT_MS);
@@ -461,6 +474,27 @@ mod tests {
         tab.on_written(3_000, P(0), 100);
         assert_eq!(tab.due(3_000), Due::Ping(P(0)));
         assert_eq!(tab.on_page_proof(3_001, P(9)).0, Position::default(), "a proof of the old log");
+    }
+
+    /// A plain `EventSource` on a machine that is gone must not keep what comes from the one that took its place.
+    #[test]
+    fn a_stream_that_says_nothing_gives_way_to_a_newer_one() {
+        let mut old = announced(Protocol::Events);
+        old.on_written(1_000, P(1), 10);
+        assert!(matches!(old.due(60_000), Due::Greeting(_) | Due::Ping(_)));
+        old.on_greeting_sent(60_000, P(1));
+        old.on_ping_sent(60_000, P(1));
+        assert!(matches!(old.due(80_000), Due::Wait(_)), "nobody asks");
+        old.ask(80_000);
+        old.on_greeting_sent(80_000, P(1));
+        assert_eq!(judged(&mut old, 85_000), Ok(true));
+        // The newer one is asked because the older one has stalled.
+        let mut new = Liveness::new(Protocol::Events, 80_000);
+        new.on_announced();
+        new.on_greeting_sent(80_000, START);
+        new.ask(85_000);
+        new.on_greeting_sent(86_000, START);
+        assert!(matches!(new.due(95_000), Due::Wait(_)), "its request has just proved that it lives");
     }
 
     #[test]

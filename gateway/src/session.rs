@@ -319,11 +319,12 @@ impl Session {
         if reasons.drain() && self.leaving.is_none() {
             let now = self.seat.hub.now();
             self.leaving = Some(now + PROOF_BEFORE_DRAIN_MS);
+            self.feed_digest().await?;
             self.liveness.hurry(now);
             if self.dialect.protocol().is_native() {
                 self.feed_text(native::drain(PROOF_BEFORE_DRAIN_MS).into()).await?;
-                self.flush().await?;
             }
+            self.flush().await?;
         }
         if reasons.prove() {
             self.liveness.ask(self.seat.hub.now());

@@ -97,6 +97,15 @@ async fn send(log: &SharedLog, user: &str, title: &str) {
 }
 
 async fn send_text(log: &SharedLog, user: &str, title: &str, body: &str) {
+    append(log, user, title, body, TTL_MS).await;
+}
+
+/// One that lives so long.
+async fn send_for(log: &SharedLog, user: &str, title: &str, ttl_ms: u64) {
+    append(log, user, title, "CRITICAL", ttl_ms).await;
+}
+
+async fn append(log: &SharedLog, user: &str, title: &str, body: &str, ttl_ms: u64) {
     let user = UserId::try_new(user).expect("a user");
     let now = UnixMillis::now();
     let notification = Notification {
@@ -115,7 +124,7 @@ async fn send_text(log: &SharedLog, user: &str, title: &str, body: &str) {
         id: NotificationId::try_new(title).expect("an id"),
         user: user.clone(),
         accepted_at: now,
-        expires_at: now.plus(TTL_MS),
+        expires_at: now.plus(ttl_ms),
         payload: serde_json::to_vec(&notification).expect("JSON").into(),
     });
     let shard = Shard::of(&user, log.shards());

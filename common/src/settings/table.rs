@@ -283,7 +283,7 @@ pub static TABLE: &[Setting] = &[
         defaults: &tabs(Text("native")),
         shown: Shown::Plain,
         help: "Whose tabs show a storm as one digest instead of each notification",
-        limits: "A comma list of native, v1 and v2, or none. A storm is what a user gets beyond 5 notifications in 30 s. Give all gateways the same: the one that counts decides by its own.",
+        limits: "A comma list of native, v1 and v2, or none. A storm is what a user gets beyond 5 notifications in 30 s. Give all gateways the same: each decides for its own tabs.",
         cost: "V1 and V2 tabs show a digest only, without a list to open: at most five a minute, the first after 2 s.",
         change: "When people on openITCOCKPIT's own front end are flooded; none for a front end of your own that groups by itself.",
     },

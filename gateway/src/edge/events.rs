@@ -55,7 +55,10 @@ pub(super) async fn answer(hub: Arc<Hub>, request: Request) -> Response {
             GATEWAY_EVENTS_POSTS.count(&[said.as_ref().map_or_else(|refusal| refusal.label, |()| "taken")]);
             said.map_or_else(Refusal::into_response, |()| StatusCode::NO_CONTENT.into_response())
         }
-        _ => (StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, "GET, POST")]).into_response(),
+        _ => {
+            GATEWAY_HANDSHAKES_REFUSED.count(&["not_websocket"]);
+            (StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, "GET, POST")]).into_response()
+        }
     }
 }
 
@@ -153,8 +156,9 @@ fn too_large() -> Refusal {
 /// pages of other sites. It never stands in the address: that is kept in logs and histories.
 fn may(headers: &HeaderMap, key: Option<&SharedKey>) -> Result<(), Refusal> {
     let is_key = |given: &str| key.is_some_and(|key| key.matches(given));
-    if let Some(given) = headers.get(header::AUTHORIZATION) {
-        return if given.to_str().ok().and_then(bearer).is_some_and(is_key) { Ok(()) } else { Err(no_key()) };
+    // What has another scheme is for a proxy.
+    if let Some(given) = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).and_then(bearer) {
+        return if is_key(given) { Ok(()) } else { Err(no_key()) };
     }
     if !cookie(headers).is_some_and(is_key) {
         return Err(no_key());
@@ -183,16 +187,19 @@ fn cookie(headers: &HeaderMap) -> Option<&str> {
     pairs.find(|(name, _)| *name == COOKIE).map(|(_, value)| value)
 }
 
-/// Browsers say it where the connection is secure; elsewhere the origin, which they leave out where it is the page's own
-/// (for GET), must be that of the host that was asked.
+/// Browsers say it where the connection is secure. Elsewhere the origin must be that of the host that was asked, or where they
+/// leave it out, as for pictures and for pages of this origin, the address of the page if they tell that. Without TLS a page can
+/// make them tell neither: there only `SameSite` protects the cookie (docs/protocol.md).
 fn is_of_another_site(headers: &HeaderMap) -> bool {
     if let Some(site) = headers.get(FETCH_SITE) {
         return site != "same-origin" && site != "none";
     }
-    let Some(origin) = headers.get(header::ORIGIN) else { return false };
+    let Some(origin) = headers.get(header::ORIGIN).or_else(|| headers.get(header::REFERER)) else { return false };
     let authority = |value: &HeaderValue| value.to_str().ok().map(str::to_ascii_lowercase);
     let (origin, host) = (authority(origin), headers.get(header::HOST).and_then(authority));
-    origin.as_deref().and_then(|origin| origin.split_once("://")).map(|(_, authority)| authority) != host.as_deref()
+    let authority =
+        origin.as_deref().and_then(|origin| origin.split_once("://")).map(|(_, rest)| rest.split('/').next());
+    authority.flatten() != host.as_deref()
 }
 
 // === impl Refusal ===

@@ -10,6 +10,16 @@ use crate::frames::{Frames, notification_of};
 use crate::protocol::{End, Head, encode};
 use crate::trace::Sent;
 
+/// What became of a digest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Told {
+    /// There was none.
+    Nothing,
+    Written,
+    /// It is for another session to tell: this one begins again behind what it has sent.
+    Dropped,
+}
+
 impl Session {
     /// Behind what was sent or gathered.
     pub(super) fn position(&self) -> Position {
@@ -22,7 +32,8 @@ impl Session {
         let now = self.seat.hub.now();
         let Some(storm) = &mut self.storm else { return false };
         let Some(notification) = notification_of(held) else { return false };
-        storm.add(now, Position::after(held.offset), notification);
+        let left_ms = held.expires_at.0.saturating_sub(UnixMillis::now().0);
+        storm.add(now, Position::after(held.offset), left_ms, notification);
         true
     }
 
@@ -32,27 +43,27 @@ impl Session {
         if due_at.is_none_or(|at| at > self.seat.hub.now()) {
             return Ok(false);
         }
-        self.feed_digest().await
+        Ok(self.feed_digest().await? == Told::Written)
     }
 
-    /// Tells what is gathered, unless it is for another session to tell; whether something was written.
-    pub(super) async fn feed_digest(&mut self) -> Result<bool, End> {
+    /// Tells what is gathered, unless it is for another session to tell.
+    pub(super) async fn feed_digest(&mut self) -> Result<Told, End> {
         let now = self.seat.hub.now();
-        let (Some(storm), Some(place)) = (&mut self.storm, &self.place) else { return Ok(false) };
-        let Some(upto) = storm.upto() else { return Ok(false) };
+        let (Some(storm), Some(place)) = (&mut self.storm, &self.place) else { return Ok(Told::Nothing) };
+        let Some(upto) = storm.upto() else { return Ok(Told::Nothing) };
         let next = place.shard.next(self.seat.number, self.liveness.written(), 1);
         let mine = next.held.first().filter(|first| upto.covers(first.offset) && next.generation == place.generation);
         let Some(first) = mine else {
             storm.drop_gathered();
-            return Ok(false);
+            return Ok(Told::Dropped);
         };
-        let Some((digest, upto)) = storm.take(now) else { return Ok(false) };
+        let Some((digest, upto)) = storm.take(now) else { return Ok(Told::Nothing) };
         let protocol = self.dialect.protocol();
         // V1 and V2 have no word for ids and cursors.
         let head = Head { id: &first.id, cursor: "", digested: true };
         let Some(text) = encode(protocol, &place.user, head, &digest) else {
             self.liveness.on_skipped(upto);
-            return Ok(false);
+            return Ok(Told::Nothing);
         };
         let (user, browser) = (place.user.clone(), place.browser.clone());
         let (session, from, at) = (self.seat.number, first.offset, UnixMillis::now());
@@ -64,6 +75,6 @@ impl Session {
         if self.liveness.on_written(now, upto, bytes) {
             self.feed_ping(now, upto).await?;
         }
-        Ok(true)
+        Ok(Told::Written)
     }
 }

@@ -11,6 +11,7 @@ use tracing::debug;
 
 use bellwire_common::ids::{Offset, UnixMillis, UserId};
 
+use super::digest::Told;
 use super::wire::{WRITE_WITHIN, within};
 use super::{Place, Session, Socket};
 use crate::delivery::{Next, Position};
@@ -85,8 +86,11 @@ impl Session {
             if held.storm && self.gather(&held) {
                 continue;
             }
+            self.note_sent_before_digest(turn);
             // What stands behind the digest would prove it too.
-            self.feed_digest().await?;
+            if self.feed_digest().await? == Told::Dropped {
+                break;
+            }
             let digests = self.seat.hub.digests(self.dialect.protocol());
             let Some(text) = frame(&held, self.dialect.protocol(), user, shard.name(), digests, !next.alone) else {
                 self.seat.hub.meters.unreadable(self.dialect.protocol());
@@ -110,6 +114,13 @@ impl Session {
             }
         }
         Ok(())
+    }
+
+    /// A digest's span is its own.
+    fn note_sent_before_digest(&self, turn: &mut Turn) {
+        if self.storm.as_ref().is_some_and(|storm| storm.upto().is_some()) {
+            self.note_sent(turn);
+        }
     }
 
     /// One span for all that was written, not one for each notification.

@@ -237,9 +237,12 @@ async fn whoever_is_not_known_gets_no_stream() {
     for (query, field) in [("browser=b", "user"), ("user=7", "browser"), ("user=a%20b&browser=b", "user")] {
         is_problem(&asked(&node, query, &[("authorization", &bearer)]).await, 400, Some(field));
     }
-    for line in [("sec-fetch-site", "cross-site"), ("origin", "https://evil.example")] {
+    for line in
+        [("sec-fetch-site", "cross-site"), ("origin", "https://evil.example"), ("referer", "http://evil.example/page")]
+    {
         is_problem(&asked(&node, QUERY, &[("cookie", &cookie), line]).await, 403, None);
-        is_problem(&post(node.address, &[("authorization", ""), ("cookie", &cookie), line], b"{}").await, 401, None);
+        let both = [("authorization", "Bearer wrong"), ("cookie", &cookie), line];
+        is_problem(&post(node.address, &both, b"{}").await, 401, None);
     }
     let put = request(node.address, "PUT", "/events", &[], b"").await.expect("an answer");
     assert_eq!((put.status, put.header("allow")), (405, Some("GET, POST")));
@@ -251,7 +254,7 @@ async fn a_cookie_is_enough_for_a_page_of_the_same_origin() {
     let node = Node::start(&log()).await;
     let mut stream = TcpStream::connect(node.address).await.expect("connected");
     let head = format!(
-        "GET /events?{QUERY} HTTP/1.1\r\nhost: x\r\ncookie: a=b; bellwire_token={KEY}\r\nsec-fetch-site: same-origin\r\n\r\n"
+        "GET /events?{QUERY} HTTP/1.1\r\nhost: x\r\ncookie: a=b; bellwire_token={KEY}\r\nauthorization: Basic YTpi\r\nreferer: http://x/page\r\n\r\n"
     );
     stream.write_all(head.as_bytes()).await.expect("written");
     let mut line = String::new();

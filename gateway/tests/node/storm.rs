@@ -49,6 +49,40 @@ async fn what_was_gathered_goes_to_the_next_tab() {
     assert_eq!(next.wait_shown(1).await.expect("the digest")[0].title, "4 more: 4 down");
 }
 
+/// A V1 tab does not come back: what is gathered is told before it is sent away.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_drain_tells_what_is_gathered() {
+    let log = log();
+    let digests = vec![Protocol::V1];
+    let node = Node::start_as(&log, GatewaySettings { digests, ..settings() }).await;
+    let tab = profile(Front::V1, "7", "b", &node).open().await.expect("a tab");
+    for n in 0..8 {
+        send(&log, "7", &format!("n{n}")).await;
+    }
+    tab.wait_shown(5).await.expect("the single ones");
+    // Nothing else is under way to the tab when all are confirmed but what is gathered.
+    tab.wait("the proof of the single ones", |seen| seen.proofs > 1).await.expect("a proof");
+    node.drain(Duration::ZERO).await;
+    assert_eq!(tab.wait_shown(6).await.expect("the digest")[5].title, "3 more: 3 down");
+}
+
+/// One that expires before a digest is due again is told in time.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_expires_soon_is_not_gathered_for_long() {
+    let log = log();
+    let digests = vec![Protocol::V2];
+    let node = Node::start_as(&log, GatewaySettings { digests, ..settings() }).await;
+    let tab = profile(Front::V2, "7", "b", &node).open().await.expect("a tab");
+    time_begins(&log, &node, "7").await;
+    for n in 0..6 {
+        send(&log, "7", &format!("n{n}")).await;
+    }
+    tab.wait_shown(6).await.expect("five and a digest");
+    send_for(&log, "7", "short", 4_000).await;
+    let shown = tab.wait_shown(7).await.expect("one more digest");
+    assert_eq!(shown[6].body, "The worst: short");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_native_tab_is_told_of_the_storm_and_makes_the_digest() {
     let log = log();
@@ -65,4 +99,21 @@ async fn a_native_tab_is_told_of_the_storm_and_makes_the_digest() {
     );
     let shown = v2.wait_shown(12).await.expect("all of them, one by one");
     assert_eq!(shown[11].title, "n11");
+}
+
+/// Waits until the log of the user's shard has a time: from then on what has expired is not shown.
+async fn time_begins(log: &SharedLog, node: &Node, user: &str) {
+    let shard = |user: &str| Shard::of(&UserId::try_new(user).expect("a user"), log.shards());
+    let other = (100..).map(|number| number.to_string()).find(|other| shard(other) == shard(user)).expect("one");
+    let tab = profile(Front::Native, &other, "b", node).open().await.expect("a tab");
+    for n in 0.. {
+        let (expired, mark) = (format!("expired{n}"), format!("mark{n}"));
+        send_for(log, &other, &expired, 0).await;
+        settle(log, &other, &mark, &[&tab]).await;
+        if !tab.titles().contains(&expired) {
+            return;
+        }
+        // One heartbeat a second.
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
 }

@@ -67,3 +67,31 @@ async fn where_websockets_do_not_come_through_an_event_stream_does() {
     assert!((streams - 1.0).abs() < 0.1, "{streams}");
     desk.browser.quit().await.unwrap();
 }
+
+/// What README tells people to write into a page of their own, at their own web server.
+#[tokio::test]
+async fn the_lines_of_the_readme_show_notifications() {
+    let desk = Desk::new().await;
+    let readme = include_str!("../../../README.md");
+    let lines = readme.split("```html\n").nth(1).and_then(|rest| rest.split("```").next()).expect("lines in README");
+    let (user, key) = desk.trial.user_and_key();
+    assert!(lines.contains("user: 7, key,"), "{lines}");
+    let page = lines.replace("user: 7, key,", &format!("user: {user}, key: '{key}',"));
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("index.html"), format!("<!doctype html><title>Mine</title>{page}")).unwrap();
+    let upgrade =
+        "proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection upgrade;";
+    let bellwire = format!("location /bellwire/ {{ proxy_pass http://{}/; {upgrade} }}", desk.trial.listen);
+    let nginx = Nginx::start(&format!("root {}; {bellwire}", folder.path().display())).await.unwrap();
+    let origin = format!("http://{}", nginx.address);
+    desk.browser.allow_notifications(&origin).await.unwrap();
+    desk.browser.go(&format!("{origin}/")).await.unwrap();
+    let sessions = || async {
+        let native = desk.trial.metric("bellwire_gateway_sessions", &[r#"protocol="native""#]).await;
+        Ok((native > 0.5).then_some(()))
+    };
+    bellwire_testkit::eventually::eventually("a session", crate::support::PATIENCE, sessions).await.unwrap();
+    desk.notify(&["web1"]).await;
+    desk.shown_once(1).await;
+    desk.browser.quit().await.unwrap();
+}
