@@ -68,7 +68,7 @@ pub(crate) struct Session {
     tests: Pace,
     allowance: Allowance,
     /// What of a storm is to be told yet, where the tab cannot make digests itself and is to have them.
-    storm: Option<Digest>,
+    storm: Option<Box<Digest>>,
 }
 
 /// Where an announced session gets its notifications; its drop tells the shard that the session is over.
@@ -96,7 +96,7 @@ pub(crate) fn serve(
     identity: Option<Identity>,
     first: Option<TabEvent>,
 ) -> impl Future<Output = ()> + Send {
-    let storm = (!protocol.is_native() && seat.hub.digests(protocol)).then(Digest::default);
+    let storm = (!protocol.is_native() && seat.hub.digests(protocol)).then(Box::<Digest>::default);
     let mut session = Box::new(Session {
         liveness: Liveness::new(protocol, seat.hub.now()),
         greeted: Some(seat.hub.reached()),
@@ -372,7 +372,7 @@ impl Session {
             self.flush().await?;
         }
         let deadline = if fed.more { self.seat.hub.now() } else { deadline };
-        let digest = self.storm.as_ref().and_then(Digest::due_at).filter(|_| self.leaving.is_none());
+        let digest = self.storm.as_ref().and_then(|storm| storm.due_at()).filter(|_| self.leaving.is_none());
         let deadline = digest.map_or(deadline, |due| due.min(deadline));
         Ok(self.leaving.map_or(deadline, |until| until.min(deadline)))
     }

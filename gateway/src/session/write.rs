@@ -19,7 +19,6 @@ use crate::frames::{Frames, frame};
 use crate::liveness::V1_GIVEN_UP_MS;
 use crate::protocol::{self, End, Protocol, native};
 use crate::shard::Shard;
-use crate::storm::Digest;
 use crate::trace::Sent;
 
 /// Notifications fetched at a time: what is held twice, in the list and in the socket's buffer, stays small.
@@ -55,7 +54,7 @@ impl Session {
             place.generation = next.generation;
             self.liveness.on_replaced();
             self.dialect.on_replaced(fastrand::u64(..));
-            self.storm.iter_mut().for_each(Digest::drop_gathered);
+            self.storm.iter_mut().for_each(|storm| storm.drop_gathered());
             next = place.shard.next(self.seat.number, self.liveness.written(), FETCH_MAX);
         }
         if next.held.is_empty() {
