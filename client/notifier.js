@@ -7,7 +7,7 @@ import { Emitter } from "./emitter.js";
 import { environment as usual } from "./environment.js";
 import { Kept } from "./kept.js";
 import { wordsOf } from "./language.js";
-import { iconOf, linkOf, pageAbove, webAddress } from "./links.js";
+import { iconOf, linkOf, webAddress } from "./links.js";
 import { PREFERENCES, preferences, Shown, SHOWN } from "./memory.js";
 import { newsOf, SEVERITY, stateOf } from "./states.js";
 
@@ -59,7 +59,7 @@ export class Notifier {
     this.#words = wordsOf(language);
     this.#icons = String(icons ?? new URL("icons/", import.meta.url)).replace(/\/?$/, "/");
     this.#links = links;
-    this.#listUrl = webAddress(String(listUrl ?? pageAbove(import.meta.url)), base);
+    this.#listUrl = webAddress(listUrl && String(listUrl), base);
     this.#digest = new Digest(kept, wallClock);
     this.#shown = new Shown(kept);
     this.#emitter = new Emitter(report);
@@ -213,7 +213,7 @@ export class Notifier {
       desktop.onclick = (event) => {
         this.#end(tag, true);
         if (!what.notification) this.#digest.end();
-        this.#follow(url, event);
+        this.#follow(url, event, !what.notification);
         this.#emitter.emit("clicked", { ...what, url });
       };
     });
@@ -231,11 +231,12 @@ export class Notifier {
     }
   }
 
-  /** @param {string | null} url @param {{ preventDefault(): void }} event */
-  #follow(url, event) {
+  /** @param {string | null} url @param {{ preventDefault(): void }} event @param {boolean} isList */
+  #follow(url, event, isList) {
     const { base, focus, open } = this.#env;
-    const bare = (/** @type {string | null} */ address) => address?.replace(/[?#].*/, "");
-    if (!url || bare(url) === bare(base)) return focus();
+    // Pages of hosts may differ in what is behind ? or # only; the list is the same one then.
+    const page = (/** @type {string | null} */ address) => (isList ? address?.replace(/[?#].*/, "") : address);
+    if (!url || page(url) === page(base)) return focus();
     // Else the browser would put this tab before the new one.
     event.preventDefault();
     // A page of others that has an opener could lead it elsewhere.
@@ -331,6 +332,10 @@ function desk(given) {
     Notification,
     permissions: navigator?.permissions ?? null,
     isSecure: isSecureContext !== false,
+    // Pages go on to other addresses without a load.
+    get base() {
+      return globalThis.document?.baseURI ?? null;
+    },
     wallClock: () => Date.now(),
     open: (...what) => window.open(...what),
     focus: () => window.focus(),

@@ -117,9 +117,14 @@ test("a click on the digest opens the list, and what comes then is counted anew"
 
 test("a click on the digest shows the page where that is the list", async () => {
   const desktop = new Desktop();
-  await desktop.tab({ listUrl: "/page/" }).show(...digested(service(2)));
-  digest(desktop).click();
-  assert.deepEqual([desktop.opened, desktop.focused], [[], 1]);
+  const environment = { base: "https://monitoring.example/page/?tab=1#now" };
+  for (const listUrl of ["/page/", undefined]) {
+    desktop.focused = 0;
+    await desktop.tab({ listUrl, environment }).show(...digested(service(2)));
+    await desktop.world.clock.advance(DIGEST_EVERY_MS);
+    digest(desktop).click();
+    assert.deepEqual([desktop.opened, desktop.focused], [[], 1], listUrl);
+  }
 });
 
 test("a digest that is closed is over; one that goes by itself is not", async () => {

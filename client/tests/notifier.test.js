@@ -176,6 +176,20 @@ test("a click uses one tab again where that is wanted, but not for the pages of 
   assert.deepEqual(desktop.opened.at(-1), ["https://wiki.example/", "_blank", "noopener"]);
 });
 
+test("a click opens a page that differs from this one behind ? or # only", async () => {
+  for (const [here, there] of [
+    ["/index.php?page=bell", "/index.php?page=host&id={host}"],
+    ["/#!/dashboard", "/#!/hosts/{host}"],
+  ]) {
+    const desktop = new Desktop();
+    const environment = { base: `https://monitoring.example${here}` };
+    await desktop.tab({ links: { host: there }, environment }).show(host(1), message({ url: here }));
+    for (const made of desktop.made) made.click();
+    const url = `https://monitoring.example${there.replace("{host}", "h1")}`;
+    assert.deepEqual([desktop.opened, desktop.focused], [[[url, "_blank", "noopener"]], 1]);
+  }
+});
+
 test("a click on what leads nowhere shows the page", async () => {
   const desktop = new Desktop();
   const tab = desktop.tab();
