@@ -125,7 +125,7 @@ export const words = {
       unavailable: "Der Server nimmt ihn gerade nicht an. Wer ihn betreibt, sollte in sein Log sehen.",
       rate: "Gerade zu viele Tests. Bitte etwas warten und noch einmal starten.",
       not_received: "Er kam nicht zurück. Wer den Server betreibt, sollte in sein Log sehen.",
-      elsewhere: "Nicht von diesem Tab; vielleicht von einem anderen dieses Browsers.",
+      elsewhere: "In einem anderen Tab dieses Browsers gezeigt.",
       not_shown: "Der Browser hat es nicht gemeldet. Bitte die Seite neu laden.",
       digested: "In einer Zusammenfassung, weil viele kamen.",
     },

@@ -126,7 +126,7 @@ export const words = {
       unavailable: "The server cannot take it now. Whoever runs it should look at its log.",
       rate: "Too many tests now. Wait a little and start again.",
       not_received: "It did not come back. Whoever runs the server should look at its log.",
-      elsewhere: "Not by this tab; perhaps another tab of this browser has shown it.",
+      elsewhere: "Shown in another tab of this browser.",
       not_shown: "The browser did not say so. Load the page again.",
       digested: "Within a digest, as many came.",
     },
