@@ -292,6 +292,7 @@ export class Notifier {
   #listen(how) {
     this.#env.events[how]("storage", this.#onStorage);
     this.#env.events[how]("visibilitychange", this.#check);
+    this.#env.events[how]("pagehide", this.#onLeave);
   }
 
   /** @param {Event & { key?: string | null }} event */
@@ -304,6 +305,9 @@ export class Notifier {
       if (owner === "") mine.desktop.close();
     }
   };
+
+  /** What is counted stands in no other place. */
+  #onLeave = () => void (this.#redraw && this.#showDigest(false));
 
   #tellPrefs = () => this.#emitter.emit("prefs", { ...this.prefs });
 

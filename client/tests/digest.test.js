@@ -145,6 +145,16 @@ test("a digest that is closed is over; one that goes by itself is not", async ()
   assert.deepEqual([digest(desktop).title, digest(desktop).silent], ["1 more: 1 warning", false]);
 });
 
+test("what is counted is drawn before the tab goes", async () => {
+  const desktop = new Desktop();
+  const tab = desktop.tab();
+  await tab.show(...digested(service(1), service(1), service(1)));
+  assert.equal(digest(desktop).title, "1 more: 1 warning");
+  for (let times = 0; times < 2; times++) tab.events.dispatchEvent(new Event("pagehide"));
+  assert.equal(digest(desktop).title, "3 more: 3 warning");
+  assert.deepEqual([digests(desktop).length, desktop.last.silent], [2, true], "once");
+});
+
 test("a digest with problems stays where problems stay", async () => {
   const desktop = new Desktop();
   const tab = desktop.tab();

@@ -41,6 +41,8 @@ export class Desktop {
       onclick = null;
       constructor(title, options) {
         if (desktop.fails) throw desktop.fails;
+        if (options.renotify && !options.tag) throw new TypeError("renotify without a tag");
+        if (options.renotify && options.silent) throw new Error("what is silent alerts nobody again");
         Object.assign(this, options, { title, at: desktop.world.clock.now() });
         if (desktop.permission !== "granted") return queueMicrotask(() => this.onerror?.({}));
         desktop.made.push(this);
