@@ -16,6 +16,8 @@ export const SHOW_WITHIN_MS = 3000;
 /** The connection waits no longer: the next notification is behind this one. */
 export const HANDED_OVER_MS = 1000;
 export const DIGEST_EVERY_MS = 1000;
+/** To ask for the permission stops the page for a moment, each time. */
+export const PERMISSION_EVERY_MS = 1000;
 /** No person closes a notification as fast as that. */
 export const AT_ONCE_MS = 250;
 
@@ -47,6 +49,7 @@ export class Notifier {
   /** Pages may not make one, as in Chrome on phones. */
   #isUseless = false;
   #permission;
+  #checkedAt = -Infinity;
   /** @type {Api.Suppression | null} */
   suppressed = null;
 
@@ -111,7 +114,8 @@ export class Notifier {
 
   /** @param {Api.Notification} notification */
   async show(notification) {
-    if (this.permission !== "granted") return;
+    if (this.#env.clock.now() - this.#checkedAt >= PERMISSION_EVERY_MS) this.#check();
+    if (this.#permission !== "granted") return;
     const counted = this.#digest.add(notification);
     if (!counted) return this.#showSingle(notification);
     if (newsOf(notification) === "recovery") this.#recovered(tagOf(notification));
@@ -321,6 +325,7 @@ export class Notifier {
   }
 
   #check = () => {
+    this.#checkedAt = this.#env.clock.now();
     const { permission } = this;
     if (permission === this.#permission) return;
     this.#permission = permission;
