@@ -304,7 +304,10 @@ export interface NotifierOptions {
   icons?: string | URL;
   /** Where the pages of hosts and services are. Left out, where openITCOCKPIT has them; `null`: nowhere. */
   links?: Links | null;
-  /** Where a click on the digest leads. Left out, to Bellwire's own page. */
+  /**
+   * Where a click on the digest leads: a page that lists all of it. Left out, the page itself comes to the front; it
+   * should show the panel then, or a list of its own.
+   */
   listUrl?: string | URL;
   /** For tests, and for pages in unusual places. */
   environment?: Partial<NotifierEnvironment>;

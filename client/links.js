@@ -41,8 +41,3 @@ export function iconOf({ kind, state, icon = "" }, folder, base) {
   const ours = kind === "message" ? ICONS.find((known) => known === meant) : iconName(kind, state);
   return (!object && webAddress(icon, base)) || (ours && `${folder}${ours}.png`);
 }
-
-/** @param {string} module in `client/` or `client/VERSION/`, which are below Bellwire's page */
-export function pageAbove(module) {
-  return new URL(/\/client\/[^/]+\/[^/]*$/.test(module) ? "../../" : "../", module).href;
-}

@@ -7,7 +7,7 @@ import { Emitter } from "./emitter.js";
 import { environment as usual } from "./environment.js";
 import { Kept } from "./kept.js";
 import { wordsOf } from "./language.js";
-import { iconOf, linkOf, pageAbove, webAddress } from "./links.js";
+import { iconOf, linkOf, webAddress } from "./links.js";
 import { PREFERENCES, preferences, Shown, SHOWN } from "./memory.js";
 import { newsOf, SEVERITY, stateOf } from "./states.js";
 
@@ -16,6 +16,8 @@ export const SHOW_WITHIN_MS = 3000;
 /** The connection waits no longer: the next notification is behind this one. */
 export const HANDED_OVER_MS = 1000;
 export const DIGEST_EVERY_MS = 1000;
+/** To ask for the permission stops the page for a moment, each time. */
+export const PERMISSION_EVERY_MS = 1000;
 /** No person closes a notification as fast as that. */
 export const AT_ONCE_MS = 250;
 
@@ -47,6 +49,7 @@ export class Notifier {
   /** Pages may not make one, as in Chrome on phones. */
   #isUseless = false;
   #permission;
+  #checkedAt = -Infinity;
   /** @type {Api.Suppression | null} */
   suppressed = null;
 
@@ -59,7 +62,7 @@ export class Notifier {
     this.#words = wordsOf(language);
     this.#icons = String(icons ?? new URL("icons/", import.meta.url)).replace(/\/?$/, "/");
     this.#links = links;
-    this.#listUrl = webAddress(String(listUrl ?? pageAbove(import.meta.url)), base);
+    this.#listUrl = webAddress(listUrl && String(listUrl), base);
     this.#digest = new Digest(kept, wallClock);
     this.#shown = new Shown(kept);
     this.#emitter = new Emitter(report);
@@ -111,7 +114,8 @@ export class Notifier {
 
   /** @param {Api.Notification} notification */
   async show(notification) {
-    if (this.permission !== "granted") return;
+    if (this.#env.clock.now() - this.#checkedAt >= PERMISSION_EVERY_MS) this.#check();
+    if (this.#permission !== "granted") return;
     const counted = this.#digest.add(notification);
     if (!counted) return this.#showSingle(notification);
     if (newsOf(notification) === "recovery") this.#recovered(tagOf(notification));
@@ -213,7 +217,7 @@ export class Notifier {
       desktop.onclick = (event) => {
         this.#end(tag, true);
         if (!what.notification) this.#digest.end();
-        this.#follow(url, event);
+        this.#follow(url, event, !what.notification);
         this.#emitter.emit("clicked", { ...what, url });
       };
     });
@@ -231,11 +235,12 @@ export class Notifier {
     }
   }
 
-  /** @param {string | null} url @param {{ preventDefault(): void }} event */
-  #follow(url, event) {
+  /** @param {string | null} url @param {{ preventDefault(): void }} event @param {boolean} isList */
+  #follow(url, event, isList) {
     const { base, focus, open } = this.#env;
-    const bare = (/** @type {string | null} */ address) => address?.replace(/[?#].*/, "");
-    if (!url || bare(url) === bare(base)) return focus();
+    // Pages of hosts may differ in what is behind ? or # only; the list is the same one then.
+    const page = (/** @type {string | null} */ address) => (isList ? address?.replace(/[?#].*/, "") : address);
+    if (!url || page(url) === page(base)) return focus();
     // Else the browser would put this tab before the new one.
     event.preventDefault();
     // A page of others that has an opener could lead it elsewhere.
@@ -291,6 +296,7 @@ export class Notifier {
   #listen(how) {
     this.#env.events[how]("storage", this.#onStorage);
     this.#env.events[how]("visibilitychange", this.#check);
+    this.#env.events[how]("pagehide", this.#onLeave);
   }
 
   /** @param {Event & { key?: string | null }} event */
@@ -304,6 +310,9 @@ export class Notifier {
     }
   };
 
+  /** What is counted stands in no other place. */
+  #onLeave = () => void (this.#redraw && this.#showDigest(false));
+
   #tellPrefs = () => this.#emitter.emit("prefs", { ...this.prefs });
 
   async #watch() {
@@ -316,6 +325,7 @@ export class Notifier {
   }
 
   #check = () => {
+    this.#checkedAt = this.#env.clock.now();
     const { permission } = this;
     if (permission === this.#permission) return;
     this.#permission = permission;
@@ -331,6 +341,10 @@ function desk(given) {
     Notification,
     permissions: navigator?.permissions ?? null,
     isSecure: isSecureContext !== false,
+    // Pages go on to other addresses without a load.
+    get base() {
+      return globalThis.document?.baseURI ?? null;
+    },
     wallClock: () => Date.now(),
     open: (...what) => window.open(...what),
     focus: () => window.focus(),

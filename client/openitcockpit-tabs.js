@@ -10,6 +10,8 @@
   const RETRY_MAX_MS = 60_000;
   /** A connection that ends sooner proves nothing: the waits go on growing. */
   const STEADY_MS = 10_000;
+  /** All browsers behind one switch are back at the same moment. */
+  const HURRY_WITHIN_MS = 1000;
   const OPEN_WITHIN_MS = 30_000;
   /** Both servers answer a keep-alive at once. */
   const ANSWER_WITHIN_MS = 20_000;
@@ -28,11 +30,11 @@
 
   // --- what both front ends need ---
 
-  /** Those that wait, and go on at once when that promises something. @type {Set<() => void>} */
+  /** Those that wait, and go on soon when that promises something. @type {Set<() => void>} */
   const waiting = new Set();
 
   function hurry() {
-    for (const goOn of [...waiting]) goOn();
+    for (const goOnSoon of [...waiting]) goOnSoon();
   }
   window.addEventListener("online", hurry);
   window.document.addEventListener("visibilitychange", () => {
@@ -56,14 +58,18 @@
       this.#failures += 1;
       const forget = () => {
         clearTimer(timer);
-        waiting.delete(goOn);
+        waiting.delete(goOnSoon);
       };
       const goOn = () => {
         forget();
         task();
       };
-      const timer = setTimer(goOn, ms);
-      waiting.add(goOn);
+      const goOnSoon = () => {
+        forget();
+        timer = setTimer(goOn, Math.random() * HURRY_WITHIN_MS);
+      };
+      let timer = setTimer(goOn, ms);
+      waiting.add(goOnSoon);
       return forget;
     }
   }

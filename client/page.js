@@ -31,8 +31,11 @@ function meOf(value) {
   return value?.user && value.key ? { user: String(value.user), key: String(value.key) } : null;
 }
 
+/** Another installation may stand behind another path. This keeps them apart and no more: all of an origin is trusted. */
+const HERE = location.pathname;
+
 /** For a reload of this tab only: the key is not to stay on the disk. */
-const KEPT = "bellwireMe";
+const KEPT = `bellwireMe:${HERE}`;
 
 function kept() {
   try {
@@ -52,7 +55,7 @@ function keep(me) {
 }
 
 // A tab that is opened by a click on a notification has no key of its own; those that are open have.
-const tabs = new BroadcastChannel("bellwirePage");
+const tabs = new BroadcastChannel(`bellwirePage:${HERE}`);
 
 /** @returns {Promise<Me | null>} */
 function fromOtherTab() {

@@ -30,8 +30,8 @@ export const words = {
       "Erlaubt, und doch nicht zu sehen. Bitte „Nicht stören“ prüfen, und ob das System diesem Browser Mitteilungen erlaubt.",
     denied: "Benachrichtigungen sind blockiert.",
     chrom:
-      "Auf das Zeichen links neben der Adresse klicken und sie dort oder in den „Website-Einstellungen“ einschalten.",
-    firefox: "Auf das Zeichen links neben der Adresse klicken und die Blockierung aufheben.",
+      "Auf das Symbol links neben der Adresse klicken und sie dort oder in den „Website-Einstellungen“ einschalten.",
+    firefox: "Auf das Symbol links neben der Adresse klicken und die Blockierung aufheben.",
     safari: "In Safaris Einstellungen unter „Websites“, „Mitteilungen“ diese Seite erlauben.",
     other: "In den Einstellungen des Browsers für diese Seite erlauben.",
     revoked:
@@ -50,7 +50,7 @@ export const words = {
       offline: "Dieses Gerät hat kein Netz. Sobald es eines hat, geht es von selbst weiter.",
       refused: "Benutzer oder Schlüssel sind nicht gültig. Bitte die Adresse mit den richtigen öffnen.",
       incompatible: "Seite und Server verstehen einander nicht. Bitte die Seite neu laden.",
-      unusable: "Der Browser lehnt Schlüssel oder Adresse ab. Ein Schlüssel hat nur Buchstaben, Ziffern und -._~.",
+      unusable: "Der Browser lehnt Schlüssel oder Adresse ab. In Schlüsseln gehen a–z, A–Z, 0–9 und -._~ immer, / und = nie.",
       closed: "Die Seite hat die Verbindung beendet.",
     },
     ready: "Benachrichtigungen erreichen diesen Browser.",
@@ -125,7 +125,7 @@ export const words = {
       unavailable: "Der Server nimmt ihn gerade nicht an. Wer ihn betreibt, sollte in sein Log sehen.",
       rate: "Gerade zu viele Tests. Bitte etwas warten und noch einmal starten.",
       not_received: "Er kam nicht zurück. Wer den Server betreibt, sollte in sein Log sehen.",
-      elsewhere: "Nicht von diesem Tab; vielleicht von einem anderen dieses Browsers.",
+      elsewhere: "In einem anderen Tab dieses Browsers gezeigt.",
       not_shown: "Der Browser hat es nicht gemeldet. Bitte die Seite neu laden.",
       digested: "In einer Zusammenfassung, weil viele kamen.",
     },

@@ -67,7 +67,7 @@ export interface Rule {
   withinMs?: number;
   judge(facts: Facts, check: SelfCheck): Verdict;
   /** What to say when that time is over. */
-  late?(facts: Facts, check: SelfCheck): string;
+  late?(facts: Facts, check: SelfCheck): Verdict;
 }
 
 export interface World {

@@ -29,7 +29,7 @@ export function rowOf(n, { notifier, words, times }) {
   const meta = [
     h("span.badge", { "data-is": is }, words.states[is]),
     n.kind === "message" ? "" : h("span", {}, words.kinds[n.kind]),
-    n.type && !PLAIN.includes(n.type) ? h("span.type", {}, words.types[n.type] ?? n.type) : "",
+    n.type && !PLAIN.includes(n.type) ? h("span.type", {}, typeIn(words.types, n.type)) : "",
     n.digested ? h("span.digested", {}, words.digested) : "",
   ];
   const root = h(
@@ -53,6 +53,14 @@ export function rowOf(n, { notifier, words, times }) {
     ),
   );
   return { root, tick: () => say(ago, times.ago(ms)) };
+}
+
+/**
+ * @param {Record<string, string>} types
+ * @param {string} type any word that the monitoring says
+ */
+function typeIn(types, type) {
+  return (Object.hasOwn(types, type) && types[type]) || type;
 }
 
 /**

@@ -186,15 +186,17 @@ test("it cannot be asked for", () => {
   assert.equal(world.check.broken.why, "not_asked");
 });
 
-test("received and not shown: by another tab, perhaps, or by none", () => {
-  for (const [tabs, why] of [
-    [1, "not_shown"],
-    [2, "elsewhere"],
+test("received and not shown by this tab: broken only where there is no other one", () => {
+  for (const [tabs, result, broken] of [
+    [1, "shown failed not_shown", "not_shown"],
+    [2, "shown doubtful elsewhere", undefined],
   ]) {
     const world = new World({ tabs });
     world.told("received", passed);
-    world.pass(12_000);
-    assert.equal(world.check.broken.why, why);
+    world.pass(11_000);
+    assert.deepEqual(world.result, ["shown running"]);
+    world.pass(1_000);
+    assert.deepEqual([world.result, world.check.broken?.why], [[result], broken]);
   }
 });
 

@@ -117,9 +117,14 @@ test("a click on the digest opens the list, and what comes then is counted anew"
 
 test("a click on the digest shows the page where that is the list", async () => {
   const desktop = new Desktop();
-  await desktop.tab({ listUrl: "/page/" }).show(...digested(service(2)));
-  digest(desktop).click();
-  assert.deepEqual([desktop.opened, desktop.focused], [[], 1]);
+  const environment = { base: "https://monitoring.example/page/?tab=1#now" };
+  for (const listUrl of ["/page/", undefined]) {
+    desktop.focused = 0;
+    await desktop.tab({ listUrl, environment }).show(...digested(service(2)));
+    await desktop.world.clock.advance(DIGEST_EVERY_MS);
+    digest(desktop).click();
+    assert.deepEqual([desktop.opened, desktop.focused], [[], 1], listUrl);
+  }
 });
 
 test("a digest that is closed is over; one that goes by itself is not", async () => {
@@ -138,6 +143,16 @@ test("a digest that is closed is over; one that goes by itself is not", async ()
   await desktop.world.clock.advance(WINDOW_MS);
   await tab.show(...digested(service(1)));
   assert.deepEqual([digest(desktop).title, digest(desktop).silent], ["1 more: 1 warning", false]);
+});
+
+test("what is counted is drawn before the tab goes", async () => {
+  const desktop = new Desktop();
+  const tab = desktop.tab();
+  await tab.show(...digested(service(1), service(1), service(1)));
+  assert.equal(digest(desktop).title, "1 more: 1 warning");
+  for (let times = 0; times < 2; times++) tab.events.dispatchEvent(new Event("pagehide"));
+  assert.equal(digest(desktop).title, "3 more: 3 warning");
+  assert.deepEqual([digests(desktop).length, desktop.last.silent], [2, true], "once");
 });
 
 test("a digest with problems stays where problems stay", async () => {

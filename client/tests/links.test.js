@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { LANGUAGES, wordsOf } from "../language.js";
-import { iconOf, linkOf, pageAbove } from "../links.js";
+import { iconOf, linkOf } from "../links.js";
 import { host, message, service } from "./kit/desktop.js";
 
 const BASE = "https://monitoring.example/page/";
@@ -49,12 +49,6 @@ test("icons are those of the states, and openITCOCKPIT's become ours", () => {
   assert.equal(icon(message({ icon: "data:image/png,x" })), undefined);
   assert.equal(icon(host(1, { icon: "javascript:x" })), "icons/host-down.png");
   assert.equal(icon(host(1, { icon: "/x.png" })), "https://monitoring.example/x.png");
-});
-
-test("Bellwire's page is above its client, under every path", () => {
-  assert.equal(pageAbove("https://m/client/notifier.js"), "https://m/");
-  assert.equal(pageAbove("https://m/bell/client/notifier.js"), "https://m/bell/");
-  assert.equal(pageAbove("https://m/bell/client/0.1.0-abc/notifier.js"), "https://m/bell/");
 });
 
 test("the language is what is asked for, else what the browser prefers", () => {

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { HANDED_OVER_MS, SHOW_WITHIN_MS, STAYS_MS } from "../notifier.js";
-import { Desktop, host, message, service } from "./kit/desktop.js";
+import { HANDED_OVER_MS, PERMISSION_EVERY_MS, SHOW_WITHIN_MS, STAYS_MS } from "../notifier.js";
+import { Desktop, host, message, service, storm } from "./kit/desktop.js";
 import { settle } from "./kit/world.js";
 
 test("a notification has its title, its text, and the icon of its state", async () => {
@@ -176,6 +176,20 @@ test("a click uses one tab again where that is wanted, but not for the pages of 
   assert.deepEqual(desktop.opened.at(-1), ["https://wiki.example/", "_blank", "noopener"]);
 });
 
+test("a click opens a page that differs from this one behind ? or # only", async () => {
+  for (const [here, there] of [
+    ["/index.php?page=bell", "/index.php?page=host&id={host}"],
+    ["/#!/dashboard", "/#!/hosts/{host}"],
+  ]) {
+    const desktop = new Desktop();
+    const environment = { base: `https://monitoring.example${here}` };
+    await desktop.tab({ links: { host: there }, environment }).show(host(1), message({ url: here }));
+    for (const made of desktop.made) made.click();
+    const url = `https://monitoring.example${there.replace("{host}", "h1")}`;
+    assert.deepEqual([desktop.opened, desktop.focused], [[[url, "_blank", "noopener"]], 1]);
+  }
+});
+
 test("a click on what leads nowhere shows the page", async () => {
   const desktop = new Desktop();
   const tab = desktop.tab();
@@ -277,6 +291,20 @@ test("a permission that changes in the settings is noticed", async () => {
   assert.deepEqual(told.told, [["permission", "denied"]]);
   looking.events.dispatchEvent(new Event("visibilitychange"));
   assert.deepEqual(looking.told, [["permission", "denied"]]);
+});
+
+test("a storm asks for the permission once a second, and notices where it goes", async () => {
+  const desktop = new Desktop();
+  const tab = desktop.tab();
+  desktop.asked = 0;
+  await tab.show(...storm(100));
+  assert.equal(desktop.asked, 1);
+  const count = desktop.made.length;
+  desktop.permission = "denied";
+  await desktop.world.clock.advance(PERMISSION_EVERY_MS);
+  await tab.show(...storm(100));
+  assert.deepEqual([desktop.asked, desktop.made.length], [2, count]);
+  assert.deepEqual(tab.told.at(-1), ["permission", "denied"]);
 });
 
 test("settings are the same in all tabs, and outlive them", async () => {

@@ -11,6 +11,8 @@ export class Desktop {
   answer = "granted";
   /** Every one that was ever made. */
   made = [];
+  /** How often a tab asked for the permission. */
+  asked = 0;
   opened = [];
   focused = 0;
   /** Whether the system says by itself that it shows one. */
@@ -29,6 +31,7 @@ export class Desktop {
     const desktop = this;
     return class FakeNotification {
       static get permission() {
+        desktop.asked++;
         return desktop.permission;
       }
       static async requestPermission() {
@@ -41,6 +44,8 @@ export class Desktop {
       onclick = null;
       constructor(title, options) {
         if (desktop.fails) throw desktop.fails;
+        if (options.renotify && !options.tag) throw new TypeError("renotify without a tag");
+        if (options.renotify && options.silent) throw new Error("what is silent alerts nobody again");
         Object.assign(this, options, { title, at: desktop.world.clock.now() });
         if (desktop.permission !== "granted") return queueMicrotask(() => this.onerror?.({}));
         desktop.made.push(this);
