@@ -7,7 +7,7 @@
 /** @import { Way } from "./share.js" */
 
 import { addressOf, eventsAddressOf } from "./address.js";
-import { browserName, isBrowserId, uuid } from "./browser.js";
+import { browserId, browserName, isBrowserId, uuid } from "./browser.js";
 import { Emitter } from "./emitter.js";
 import { environment } from "./environment.js";
 import { History } from "./history.js";
@@ -18,8 +18,8 @@ import { Seen, seenName } from "./seen.js";
 import { hubName, waysOf } from "./share.js";
 import { words } from "./show.js";
 
-/** A hub that does not answer a tab that joins is none. */
-export const JOINED_WITHIN_MS = 3000;
+/** A hub that does not answer a tab that joins is none; a worker may have to wait long for its script. */
+export const JOINED_WITHIN_MS = { worker: 15_000, leader: 3000, alone: 0 };
 
 /** A tab that leads may hang; a worker runs nothing that could. */
 export const BEAT_MS = { worker: 15_000, leader: 5000, alone: 0 };
@@ -163,6 +163,8 @@ class Tab {
   }
 
   #openNext() {
+    // A worker that was only slow still gets the `join`, and would have a connection for nobody.
+    this.#port?.post({ op: "leave", busy: false });
     this.#way?.close();
     this.#ways.shift();
     this.#way?.open();
@@ -176,7 +178,8 @@ class Tab {
     this.#env.clock.clearTimeout(this.#deadline);
     this.#env.clock.clearTimeout(this.#beat);
     if (port.local) return this.#join(port, null);
-    this.#deadline = this.#env.clock.setTimeout(() => this.#notJoined(), JOINED_WITHIN_MS);
+    const within = JOINED_WITHIN_MS[this.#way?.sharing ?? "alone"];
+    this.#deadline = this.#env.clock.setTimeout(() => this.#notJoined(), within);
     // The hub waits for this lock: it must be held before the hub knows its name.
     this.#lock ??= this.#holdLock();
     void this.#lock.then((lock) => port === this.#port && this.#join(port, lock));
@@ -187,6 +190,8 @@ class Tab {
    * @param {string | null} lock
    */
   #join(port, lock) {
+    // Made here, where all tabs see it: two hubs would each make their own.
+    if (!this.#settings.browser) browserId(this.#kept, this.#env.random);
     /** @type {Record<string, string>} */
     const kept = {};
     for (const name of [this.#cursorName, seenName(this.#info.user), browserName]) {

@@ -511,12 +511,37 @@ test("a worker that fails, hangs or is refused: one of the tabs leads", async ()
   for (const workers of ["fails", "hangs", "throws"]) {
     const browser = new Browser({ workers });
     const tabs = [await browser.tab(), await browser.tab()];
-    await browser.clock.advance(workers === "hangs" ? JOINED_WITHIN_MS : 0);
+    await browser.clock.advance(workers === "hangs" ? JOINED_WITHIN_MS.worker : 0);
     assert.equal(browser.sockets.length, 1, workers);
     browser.socket.welcome();
     await browser.clock.advance(0);
     assert.deepEqual(tabs.map(({ state, sharing }) => [state, sharing]), Array(2).fill(["connected", "leader"]));
   }
+});
+
+test("a worker that starts too late gets no connection for a tab that has gone on", async () => {
+  const browser = new Browser({ workers: "slow" });
+  const tabs = [await browser.tab(), await browser.tab()];
+  await browser.clock.advance(JOINED_WITHIN_MS.worker - 1);
+  assert.equal(browser.sockets.length, 0);
+  await browser.clock.advance(1);
+  for (const { process } of browser.processes.values()) await process.wake();
+  await browser.clock.advance(1000);
+  assert.deepEqual(tabs.map(({ sharing, connection }) => [sharing, connection.info.tabs]), Array(2).fill(["leader", 2]));
+  assert.equal(browser.open.length, 1);
+});
+
+test("two hubs of a browser that is new are the same browser", async () => {
+  const browser = new Browser({ workers: "hangs" });
+  await browser.tab();
+  browser.workers = "runs";
+  await browser.tab();
+  await browser.clock.advance(JOINED_WITHIN_MS.worker);
+  assert.equal(browser.sockets.length, 2);
+  for (const socket of browser.sockets) socket.welcome();
+  const [one, two] = browser.sockets.map((socket) => socket.said("hello")[0].browser);
+  assert.equal(one, two);
+  assert.equal(one, browser.world.storage.items.get("browserUuid"));
 });
 
 test("neither worker nor locks: each tab has its own connection", async () => {
