@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
+import { ONLINE_SPREAD_MS } from "../connection.js";
 import { ANSWER_WITHIN_MS, MEMBERS_MAX, SILENCE_MAX_MS, UNHEARD_MAX } from "../hub.js";
 import { ACK_AFTER_MS } from "../link.js";
 import { RETRY_FIRST_MS, TRIES_MAX } from "../show.js";
@@ -364,11 +365,11 @@ each("the network goes and comes: tabs tell it", async (browser) => {
   for (const tab of tabs) tab.happens("offline");
   await browser.clock.advance(0);
   assert.deepEqual(tabs.map(({ state }) => state), Array(2).fill("disconnected offline"));
-  await browser.clock.advance(600_000);
+  await browser.clock.advance(30_000);
   assert.equal(browser.sockets.length, 1);
   browser.world.online = true;
   for (const tab of tabs) tab.happens("online");
-  await browser.clock.advance(0);
+  await browser.clock.advance(ONLINE_SPREAD_MS);
   assert.equal(browser.sockets.length, 2);
   browser.socket.welcome();
   await browser.clock.advance(0);
