@@ -533,11 +533,8 @@ test("a worker that starts too late gets no connection for a tab that has gone o
 });
 
 test("two hubs of a browser that is new are the same browser", async () => {
-  const browser = new Browser({ workers: "hangs" });
-  await browser.tab();
-  browser.workers = "runs";
-  await browser.tab();
-  await browser.clock.advance(JOINED_WITHIN_MS.worker);
+  const browser = new Browser();
+  for (const eventsUrl of ["here", "elsewhere"]) await browser.tab({ eventsUrl });
   assert.equal(browser.sockets.length, 2);
   for (const socket of browser.sockets) socket.welcome();
   const [one, two] = browser.sockets.map((socket) => socket.said("hello")[0].browser);
