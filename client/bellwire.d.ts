@@ -38,7 +38,8 @@ export interface Notification {
  * - `behind` the page is too slow for what comes
  *
  * While `disconnected`:
- * - `offline` the browser has no network; goes on by itself when it has
+ * - `offline` the browser says that it has no network; goes on by itself when it has, and tries once a minute, because
+ *   browsers may be wrong
  * - `refused` key, user or browser are not accepted: connect with others
  * - `incompatible` page and server do not understand each other: load the page again
  * - `unusable` the browser refuses the key or the address
@@ -58,7 +59,7 @@ export type Reason =
   | "closed";
 
 export interface Status {
-  /** `disconnected`: no attempt is under way or planned. */
+  /** `disconnected`: no attempt is under way or planned, those while `offline` aside. */
   state: "connecting" | "connected" | "disconnected";
   /** `null` while connected. */
   reason: Reason | null;

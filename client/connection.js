@@ -26,6 +26,15 @@ export const QUEUE_MAX = 16_384;
 /** All tabs of a node that goes are told at about the same time. */
 const DRAIN_SPREAD_MAX_MS = 500;
 
+/** All browsers behind one switch have the network again at the same time. */
+export const ONLINE_SPREAD_MS = 1000;
+
+/** What browsers take for the network may be another one, that of a virtual machine for example. */
+export const OFFLINE_EVERY_MS = 60_000;
+
+/** Between two looks whether a page has caught up. */
+export const BEHIND_EVERY_MS = 1000;
+
 /** @type {Ending} */
 const BEHIND = { advice: "later", reason: "behind" };
 
@@ -65,6 +74,7 @@ export class Connection {
   #next = null;
   /** @type {unknown} */
   #retry = null;
+  #retryAt = 0;
   /** @type {unknown} */
   #better = null;
   #betterMs = BETTER_FIRST_MS;
@@ -138,16 +148,19 @@ export class Connection {
 
   // --- coming and going of links ---
 
-  #attempt() {
+  /** @param {boolean} anyway  though the browser says that it is offline */
+  #attempt(anyway = false) {
+    if (!anyway && this.#isOffline()) return this.#rest();
     this.#clearRetry();
-    if (this.#mayNotTry()) return this.#tellDown("disconnected", "offline");
-    if (this.#queue.full) return this.#later(BEHIND);
+    // What waits here would come again.
+    const isBehind = this.#why === BEHIND.reason ? !this.#queue.idle : this.#queue.full;
+    if (isBehind) return this.#later(BEHIND);
     try {
       this.#open(this.#env.fetch ? this.#ways.next() : "websocket");
     } catch (cause) {
       return this.#refusedByBrowser(cause);
     }
-    this.#tellDown("connecting", this.#why);
+    this.#tellDown();
   }
 
   /** @param {Transport} transport */
@@ -226,7 +239,7 @@ export class Connection {
     // Another one is on its way already, because this one was leaving.
     if (this.#next || this.#retry !== null) {
       this.#why = ending.reason;
-      return this.#tellDown("connecting", this.#why);
+      return this.#tellDown();
     }
     this.#later(ending);
   }
@@ -234,16 +247,36 @@ export class Connection {
   /** @param {Ending} ending */
   #later({ advice, reason }) {
     this.#why = reason;
-    if (this.#mayNotTry()) return this.#tellDown("disconnected", "offline");
+    if (this.#isOffline()) return this.#rest();
+    // It is no failure of the way, and no use before the page has caught up.
+    if (reason === BEHIND.reason) return this.#retryIn(BEHIND_EVERY_MS);
     const now = this.#env.clock.now();
     this.#retryIn(this.#backoff.next(advice === "at_once" ? "at_once" : "later", now));
   }
 
+  /** Until the browser says that it is online. */
+  #rest() {
+    if (this.#retry === null) this.#plan(OFFLINE_EVERY_MS, true);
+    this.#tellDown();
+  }
+
   /** @param {number} ms */
   #retryIn(ms) {
+    this.#plan(ms, false);
+    this.#tellDown();
+  }
+
+  /**
+   * @param {number} ms
+   * @param {boolean} anyway
+   */
+  #plan(ms, anyway) {
     this.#clearRetry();
-    this.#retry = this.#env.clock.setTimeout(() => this.#attempt(), ms);
-    this.#tellDown("connecting", this.#why, ms);
+    this.#retryAt = this.#env.clock.now() + ms;
+    this.#retry = this.#env.clock.setTimeout(() => {
+      this.#retry = null;
+      this.#attempt(anyway);
+    }, ms);
   }
 
   #clearRetry() {
@@ -338,7 +371,7 @@ export class Connection {
 
   /** @param {"addEventListener" | "removeEventListener"} how */
   #listen(how) {
-    this.#env.events[how]("online", this.#onWake);
+    this.#env.events[how]("online", this.#onOnline);
     this.#env.events[how]("offline", this.#onOffline);
     this.#env.events[how]("visibilitychange", this.#onVisibility);
     this.#env.events[how]("pagehide", this.#onHide);
@@ -349,10 +382,17 @@ export class Connection {
     if (!this.#next) this.#attempt();
   };
 
+  #onOnline = () => {
+    if (this.#current && !this.#current.leaving) return this.#current.probe();
+    // Each tab says it.
+    const isSoon = this.#retry !== null && this.#retryAt - this.#env.clock.now() < ONLINE_SPREAD_MS;
+    if (!this.#next && !isSoon) this.#retryIn(this.#env.random() * ONLINE_SPREAD_MS);
+  };
+
   #onOffline = () => {
-    if (this.#mayNotTry()) this.#clearRetry();
+    if (this.#isOffline()) this.#clearRetry();
     if (this.#current) this.#current.probe();
-    else if (!this.#next && this.#mayNotTry()) this.#tellDown("disconnected", "offline");
+    else if (!this.#next && this.#isOffline()) this.#rest();
   };
 
   #onVisibility = () => (this.#env.isVisible() ? this.#onWake() : this.#onHide());
@@ -360,20 +400,18 @@ export class Connection {
   /** A page that is left or frozen may never come back to say it. */
   #onHide = () => this.#current?.flush();
 
-  #mayNotTry() {
+  #isOffline() {
     return !this.#env.isOnline() && !isLoopback(this.#address);
   }
 
   // --- what the page is told ---
 
-  /**
-   * @param {"connecting" | "disconnected"} state
-   * @param {Api.Reason} reason
-   * @param {number | null} retryInMs
-   */
-  #tellDown(state, reason, retryInMs = null) {
+  #tellDown() {
     // While the old link serves, the page need not know that another one is made.
-    if (!this.#current) this.#tell({ state, reason, retryInMs });
+    if (this.#current) return;
+    if (this.#isOffline()) return this.#tell({ state: "disconnected", reason: "offline", retryInMs: null });
+    const retryInMs = this.#retry === null ? null : Math.max(0, this.#retryAt - this.#env.clock.now());
+    this.#tell({ state: "connecting", reason: this.#why, retryInMs });
   }
 
   /** @param {Partial<Facts>} news */

@@ -126,6 +126,7 @@ export class Hub {
     // Those that are left find another hub; that this one ends is no news for them.
     this.#members.clear();
     this.#connection?.close();
+    this.#history?.close();
     this.#storage?.close();
   }
 
@@ -156,7 +157,8 @@ export class Hub {
     if (!settings) throw new TypeError("the first tab brings the settings");
     this.#settings = { ...settings, user: String(settings.user) };
     this.#storage?.fill(kept);
-    this.#history = new History(this.#env.indexedDB, this.#settings.user, this.#env.date);
+    this.#history = new History(this.#env, this.#settings.user);
+    this.#history.listen(ignore);
     const connection = new Connection(settings, this.#env, (notification) => this.#show(notification));
     this.#connection = connection;
     for (const name of /** @type {const} */ (["state", "gap", "error"])) {

@@ -17,6 +17,10 @@ export class Serial {
     return this.#tasks.length >= this.#lengthMax;
   }
 
+  get idle() {
+    return this.#tasks.length === 0;
+  }
+
   /** @param {Task} task */
   add(task) {
     this.#tasks.push(task);

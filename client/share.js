@@ -9,7 +9,10 @@ import { Leader } from "./leader.js";
 import { ignore, pair, workerPort } from "./port.js";
 import { Relay } from "./relay.js";
 
-/** Raised when tabs and hub of one version would not understand those of another. */
+/**
+ * Raised with every change of port.js after which a tab and a hub of before and after would not understand each other:
+ * where the client is served from a path without a version, tabs that were opened before an update and after it meet.
+ */
 const LANGUAGE = 1;
 
 /**
@@ -32,7 +35,7 @@ const LANGUAGE = 1;
  * @param {Settings} settings  with absolute addresses
  */
 export function hubName({ url, eventsUrl, user, key, browser }) {
-  // The address of the code has its version.
+  // Tabs with another path of the code may have another version of it.
   const parts = [import.meta.url, String(url), String(eventsUrl), key, browser ?? null];
   return `bellwire${LANGUAGE}:${user}:${hash(JSON.stringify(parts))}`;
 }

@@ -7,7 +7,7 @@
 /** @import { Way } from "./share.js" */
 
 import { addressOf, eventsAddressOf } from "./address.js";
-import { browserName, isBrowserId, uuid } from "./browser.js";
+import { browserId, browserName, isBrowserId, uuid } from "./browser.js";
 import { Emitter } from "./emitter.js";
 import { environment } from "./environment.js";
 import { History } from "./history.js";
@@ -18,8 +18,8 @@ import { Seen, seenName } from "./seen.js";
 import { hubName, waysOf } from "./share.js";
 import { words } from "./show.js";
 
-/** A hub that does not answer a tab that joins is none. */
-export const JOINED_WITHIN_MS = 3000;
+/** A hub that does not answer a tab that joins is none; a worker may have to wait long for its script. */
+export const JOINED_WITHIN_MS = { worker: 15_000, leader: 3000, alone: 0 };
 
 /** A tab that leads may hang; a worker runs nothing that could. */
 export const BEAT_MS = { worker: 15_000, leader: 5000, alone: 0 };
@@ -27,8 +27,11 @@ export const BEAT_MS = { worker: 15_000, leader: 5000, alone: 0 };
 /** So many beats without an answer: timers of a tab that was frozen fire before it hears what was said meanwhile. */
 const UNANSWERED_MAX = 2;
 
-/** Of notifications that the page was told of. */
-const TOLD_MAX = 4096;
+/** Of notifications that the page was told of: more than the history has. */
+const TOLD_MAX = 16_384;
+
+/** Between two looks at what another hub has kept. */
+export const CATCH_UP_EVERY_MS = 1000;
 
 /**
  * Connects, and stays connected until `close()` or until the server says that it is no use.
@@ -64,8 +67,8 @@ class Tab {
   /** @type {TabPort | null} */
   #port = null;
   #joined = false;
-  /** @type {number | null} */
-  #heardAt = null;
+  /** @type {unknown} */
+  #catching = null;
   /** @type {unknown} */
   #deadline = null;
   /** @type {unknown} */
@@ -94,13 +97,14 @@ class Tab {
     this.#kept = new Kept(env.storage);
     this.#seen = new Seen(this.#kept, seenName(String(user)));
     this.#cursorName = `bellwireCursor:${user}`;
-    this.#history = new History(env.indexedDB, String(user), env.date);
+    this.#history = new History(env, String(user));
     this.#shared = shared ?? true;
     this.#emitter = new Emitter(env.report);
     this.#info = { ...NOTHING, user: String(user), browser: browser ?? "" };
     for (const name of CAUSES) env.events.addEventListener(name, this.#onLook);
     env.events.addEventListener("pagehide", this.#onHide);
     env.events.addEventListener("pageshow", this.#onShow);
+    void this.#history.news();
     this.#open();
   }
 
@@ -155,6 +159,7 @@ class Tab {
       this.#shared,
     );
     this.#ways = ways;
+    this.#history.listen(this.#onMore);
     this.#way?.open();
   }
 
@@ -163,6 +168,8 @@ class Tab {
   }
 
   #openNext() {
+    // A worker that was only slow still gets the `join`, and would have a connection for nobody.
+    this.#port?.post({ op: "leave", busy: false });
     this.#way?.close();
     this.#ways.shift();
     this.#way?.open();
@@ -176,7 +183,8 @@ class Tab {
     this.#env.clock.clearTimeout(this.#deadline);
     this.#env.clock.clearTimeout(this.#beat);
     if (port.local) return this.#join(port, null);
-    this.#deadline = this.#env.clock.setTimeout(() => this.#notJoined(), JOINED_WITHIN_MS);
+    const within = JOINED_WITHIN_MS[this.#way?.sharing ?? "alone"];
+    this.#deadline = this.#env.clock.setTimeout(() => this.#notJoined(), within);
     // The hub waits for this lock: it must be held before the hub knows its name.
     this.#lock ??= this.#holdLock();
     void this.#lock.then((lock) => port === this.#port && this.#join(port, lock));
@@ -187,6 +195,8 @@ class Tab {
    * @param {string | null} lock
    */
   #join(port, lock) {
+    // Made here, where all tabs see it: two hubs would each make their own.
+    if (!this.#settings.browser) browserId(this.#kept, this.#env.random);
     /** @type {Record<string, string>} */
     const kept = {};
     for (const name of [this.#cursorName, seenName(this.#info.user), browserName]) {
@@ -219,6 +229,9 @@ class Tab {
     this.#port?.post({ op: "leave", busy });
     this.#env.clock.clearTimeout(this.#deadline);
     this.#env.clock.clearTimeout(this.#beat);
+    this.#env.clock.clearTimeout(this.#catching);
+    this.#catching = null;
+    this.#history.close();
     const way = this.#way;
     this.#ways = [];
     if (!busy) this.#port = null;
@@ -251,7 +264,6 @@ class Tab {
   /** @param {FromHub} message */
   #hear(message) {
     this.#unanswered = 0;
-    if (this.#joined) this.#heardAt = this.#env.date();
     switch (message.op) {
       case "joined":
         return this.#onJoined(message);
@@ -276,19 +288,25 @@ class Tab {
   #onJoined({ status, info }) {
     this.#joined = true;
     this.#env.clock.clearTimeout(this.#deadline);
-    if (this.#heardAt !== null) void this.#catchUp(this.#heardAt);
+    void this.#catchUp();
     this.#tellInfo(info);
     this.#tell(status);
     this.#beatSoon();
   }
 
-  /**
-   * What came while this tab had no hub, or was no member.
-   * @param {number} since
-   */
-  async #catchUp(since) {
-    for (const notification of (await this.#history.recent(since - 1)).reverse()) this.#tellOf(notification);
+  /** What came while this tab had no hub, or was no member, or came to another hub. */
+  async #catchUp() {
+    for (const notification of await this.#history.news()) if (!this.#closed) this.#tellOf(notification);
   }
+
+  /** @param {unknown} ids  that any hub of this user has kept */
+  #onMore = (ids) => {
+    if (!Array.isArray(ids) || ids.every((id) => this.#told.has(id))) return;
+    this.#catching ??= this.#env.clock.setTimeout(() => {
+      this.#catching = null;
+      void this.#catchUp();
+    }, CATCH_UP_EVERY_MS);
+  };
 
   /**
    * @param {(FromHub & { op: "event" })["name"]} name

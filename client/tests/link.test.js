@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
+import { OFFLINE_EVERY_MS, ONLINE_SPREAD_MS } from "../connection.js";
 import { PROBE_WITHIN_MS, WELCOME_WITHIN_MS } from "../link.js";
 import { Page, acks, connected } from "./kit/page.js";
 import { World } from "./kit/world.js";
@@ -214,17 +215,33 @@ test("a drained link serves on while the next one cannot be made", async () => {
   assert.equal(old.closedByPage, 1000);
 });
 
-test("offline: no attempts; online: at once", async () => {
+test("offline: an attempt each minute, for browsers that are wrong; online: within a second", async () => {
   const world = new World();
   const page = await connected(world);
   world.socket.end(1006);
   world.setOnline(false);
   assert.equal(page.state, "disconnected offline");
-  await world.clock.advance(600_000);
-  assert.equal(world.sockets.length, 1);
+  for (let n = 2; n < 5; n++) {
+    await world.clock.advance(OFFLINE_EVERY_MS - 1);
+    world.setVisible(true);
+    assert.equal(world.sockets.length, n - 1);
+    await world.clock.advance(1);
+    assert.equal(world.sockets.length, n);
+    world.socket.end(1006);
+    assert.equal(page.state, "disconnected offline");
+  }
+  await world.clock.advance(OFFLINE_EVERY_MS);
+  assert.equal(page.state, "disconnected offline");
+  world.socket.welcome();
+  assert.equal(page.state, "connected");
+  world.socket.end(1006);
   world.setOnline(true);
-  assert.equal(world.sockets.length, 2);
   assert.equal(page.state, "connecting lost");
+  world.setOnline(true);
+  const { retryInMs } = page.connection.status;
+  assert.equal(retryInMs, 0.5 * ONLINE_SPREAD_MS);
+  await world.clock.advance(retryInMs);
+  assert.equal(world.sockets.length, 6);
 });
 
 test("offline at the start, and while an attempt is under way", async () => {
@@ -234,10 +251,11 @@ test("offline at the start, and while an attempt is under way", async () => {
   assert.deepEqual([page.state, world.sockets.length], ["disconnected offline", 0]);
   world.setOnline(true);
   assert.equal(page.state, "connecting start");
+  await world.clock.advance(ONLINE_SPREAD_MS);
   world.setOnline(false);
   world.socket.end(1006);
   assert.equal(page.state, "disconnected offline");
-  assert.equal(world.clock.waiting, 0);
+  assert.equal(world.clock.waiting, 1);
 });
 
 test("offline with a link: it is asked, and stays if it answers", async () => {
@@ -263,6 +281,15 @@ test("a server on this machine needs no network", async () => {
     world.setOnline(false);
     assert.equal(page.state, "connecting lost");
   }
+});
+
+test("a link that ends while the next one is planned: the page can count down to that", async () => {
+  const world = new World();
+  const page = await connected(world);
+  world.socket.say({ op: "drain", after_ms: 60_000 });
+  await world.clock.advance(100);
+  world.socket.end(1006);
+  assert.deepEqual(page.connection.status, { state: "connecting", reason: "lost", retryInMs: 150 });
 });
 
 test("visible again while waiting: at once", async () => {

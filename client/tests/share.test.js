@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
+import { ONLINE_SPREAD_MS } from "../connection.js";
 import { ANSWER_WITHIN_MS, MEMBERS_MAX, SILENCE_MAX_MS, UNHEARD_MAX } from "../hub.js";
 import { ACK_AFTER_MS } from "../link.js";
 import { RETRY_FIRST_MS, TRIES_MAX } from "../show.js";
@@ -364,11 +365,11 @@ each("the network goes and comes: tabs tell it", async (browser) => {
   for (const tab of tabs) tab.happens("offline");
   await browser.clock.advance(0);
   assert.deepEqual(tabs.map(({ state }) => state), Array(2).fill("disconnected offline"));
-  await browser.clock.advance(600_000);
+  await browser.clock.advance(30_000);
   assert.equal(browser.sockets.length, 1);
   browser.world.online = true;
   for (const tab of tabs) tab.happens("online");
-  await browser.clock.advance(0);
+  await browser.clock.advance(ONLINE_SPREAD_MS);
   assert.equal(browser.sockets.length, 2);
   browser.socket.welcome();
   await browser.clock.advance(0);
@@ -511,12 +512,34 @@ test("a worker that fails, hangs or is refused: one of the tabs leads", async ()
   for (const workers of ["fails", "hangs", "throws"]) {
     const browser = new Browser({ workers });
     const tabs = [await browser.tab(), await browser.tab()];
-    await browser.clock.advance(workers === "hangs" ? JOINED_WITHIN_MS : 0);
+    await browser.clock.advance(workers === "hangs" ? JOINED_WITHIN_MS.worker : 0);
     assert.equal(browser.sockets.length, 1, workers);
     browser.socket.welcome();
     await browser.clock.advance(0);
     assert.deepEqual(tabs.map(({ state, sharing }) => [state, sharing]), Array(2).fill(["connected", "leader"]));
   }
+});
+
+test("a worker that starts too late gets no connection for a tab that has gone on", async () => {
+  const browser = new Browser({ workers: "slow" });
+  const tabs = [await browser.tab(), await browser.tab()];
+  await browser.clock.advance(JOINED_WITHIN_MS.worker - 1);
+  assert.equal(browser.sockets.length, 0);
+  await browser.clock.advance(1);
+  for (const { process } of browser.processes.values()) await process.wake();
+  await browser.clock.advance(1000);
+  assert.deepEqual(tabs.map(({ sharing, connection }) => [sharing, connection.info.tabs]), Array(2).fill(["leader", 2]));
+  assert.equal(browser.open.length, 1);
+});
+
+test("two hubs of a browser that is new are the same browser", async () => {
+  const browser = new Browser();
+  for (const eventsUrl of ["here", "elsewhere"]) await browser.tab({ eventsUrl });
+  assert.equal(browser.sockets.length, 2);
+  for (const socket of browser.sockets) socket.welcome();
+  const [one, two] = browser.sockets.map((socket) => socket.said("hello")[0].browser);
+  assert.equal(one, two);
+  assert.equal(one, browser.world.storage.items.get("browserUuid"));
 });
 
 test("neither worker nor locks: each tab has its own connection", async () => {

@@ -8,9 +8,9 @@ import { BETTER_FIRST_MS } from "../connection.js";
 import { Lines } from "../lines.js";
 import { ACK_AFTER_MS, WELCOME_WITHIN_MS } from "../link.js";
 import { REOPEN_EVERY_MS } from "../stream.js";
-import { FAILURES_MAX } from "../ways.js";
+import { FAILURES_MAX, FIRST_FAILURES_MAX } from "../ways.js";
 import { FakeEvents } from "./kit/events.js";
-import { Page } from "./kit/page.js";
+import { Page, connected } from "./kit/page.js";
 import { World } from "./kit/world.js";
 
 /** A page whose WebSockets fail until it has opened an event stream. */
@@ -23,7 +23,7 @@ async function fallen(options) {
 }
 
 async function fall(world, events) {
-  for (let n = 0; n < FAILURES_MAX; n++) {
+  for (let n = 0; n < FIRST_FAILURES_MAX; n++) {
     assert.equal(events.streams.length, 0, "WebSockets first");
     world.socket.end(1006);
     await world.clock.advance(15_000);
@@ -89,10 +89,25 @@ test("neither works: both are tried in turns, later and later", async () => {
   };
   const page = new Page(world, { environment: { ...plain, WebSocket: Socket, fetch } });
   await world.clock.advance(300_000);
-  const turns = ["websocket", "websocket", ...Array(4).fill(["websocket", "events"]).flat()];
+  const turns = [...Array(5).fill(["websocket", "events"]).flat()];
   assert.deepEqual(tried.slice(0, turns.length), turns);
   assert.ok(tried.length < 20);
   assert.equal(page.state, "connecting lost");
+});
+
+test("where a WebSocket has served, one that fails is no reason for an event stream, and several are", async () => {
+  const world = new World();
+  const events = new FakeEvents();
+  const environment = { ...world.environment(), fetch: events.fetch };
+  await connected(world, { environment });
+  for (let n = 1; n <= FAILURES_MAX; n++) {
+    world.socket.end(1006);
+    await world.clock.advance(15_000);
+    assert.deepEqual([world.sockets.length, events.streams.length], [n + 1, 0]);
+  }
+  world.socket.end(1006);
+  await world.clock.advance(60_000);
+  assert.equal(events.streams.length, 1);
 });
 
 test("codes of the server show that WebSockets come through", async () => {
@@ -172,7 +187,7 @@ test("what answers as something else than a stream is none", async () => {
   const world = new World();
   const events = { fetch: async () => new Response("<h1>portal</h1>", { headers: { "Content-Type": "text/html" } }) };
   const page = new Page(world, { environment: { ...world.environment(), fetch: events.fetch } });
-  for (let n = 0; n < FAILURES_MAX; n++) {
+  for (let n = 0; n < FIRST_FAILURES_MAX; n++) {
     world.socket.end(1006);
     await world.clock.advance(15_000);
   }

@@ -113,7 +113,7 @@ export class Browser {
   tabs = [];
   /** What this browser has not got, by the names of the environment. */
   without = new Set();
-  /** What happens to scripts of workers: "runs", "fails", "hangs" or "throws". */
+  /** What happens to scripts of workers: "runs", "slow", "fails", "hangs" or "throws". */
   workers = "runs";
   processes = new Map();
   #channels = new Set();
@@ -216,7 +216,7 @@ export class Browser {
         [mine.other, other.other] = [other, mine];
         this.port = mine;
         if (browser.workers === "fails") queueMicrotask(() => process.run(() => this.onerror?.({})));
-        if (browser.workers === "runs") browser.#startWorker(`${url} ${name}`, other);
+        if (["runs", "slow"].includes(browser.workers)) browser.#startWorker(`${url} ${name}`, other);
       }
     };
   }
@@ -225,6 +225,7 @@ export class Browser {
     let worker = this.processes.get(key);
     if (!worker?.process.alive) {
       const process = new Process();
+      if (this.workers === "slow") process.hang();
       const environment = { ...this.environment(process, new EventTarget(), { visible: true }), storage: null };
       worker = { process, connect: workerHubs({ ...environment, SharedWorker: null }) };
       this.processes.set(key, worker);
