@@ -99,6 +99,7 @@ async fn it_can_be_used_by_everybody() {
                 .run("for (const card of document.querySelectorAll('details')) card.open = true")
                 .await
                 .unwrap();
+            desk.browser.run("scrollTo(0, 0)").await.unwrap();
             let picture = desk.browser.screenshot().await.unwrap();
             std::fs::write(root.join(format!("target/page-{name}-{theme}.png")), picture).unwrap();
             let check =
