@@ -487,6 +487,7 @@ mod tests {
         assert!(matches!(old.due(80_000), Due::Wait(_)), "nobody asks");
         old.ask(80_000);
         old.on_greeting_sent(80_000, P(1));
+        old.on_ping_sent(80_000, P(1));
         assert_eq!(judged(&mut old, 85_000), Ok(true));
         // The newer one is asked because the older one has stalled.
         let mut new = Liveness::new(Protocol::Events, 80_000);
