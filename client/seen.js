@@ -18,6 +18,8 @@ export class Seen {
   #name;
   /** @type {Set<string>} */
   #ids = new Set();
+  /** Those that are kept. @type {Set<string>} */
+  #last = new Set();
   /** @type {string | null} */
   #text = null;
 
@@ -45,7 +47,7 @@ export class Seen {
   addAll(ids) {
     this.#merge();
     for (const id of ids) this.#remember(id);
-    this.#text = JSON.stringify([...this.#ids].slice(-KEPT_MAX));
+    this.#text = JSON.stringify([...this.#last]);
     this.#kept.write(this.#name, this.#text);
   }
 
@@ -59,13 +61,23 @@ export class Seen {
 
   /** @param {string} id */
   #remember(id) {
-    // Behind the others again: what was shown last is what may be repeated.
-    this.#ids.delete(id);
-    this.#ids.add(id);
-    for (const oldest of this.#ids) {
-      if (this.#ids.size <= REMEMBERED_MAX) break;
-      this.#ids.delete(oldest);
-    }
+    append(this.#ids, id, REMEMBERED_MAX);
+    append(this.#last, id, KEPT_MAX);
+  }
+}
+
+/**
+ * Behind the others, if it was there too: what was shown last is what may be repeated.
+ * @param {Set<string>} ids
+ * @param {string} id
+ * @param {number} max
+ */
+function append(ids, id, max) {
+  ids.delete(id);
+  ids.add(id);
+  for (const oldest of ids) {
+    if (ids.size <= max) break;
+    ids.delete(oldest);
   }
 }
 

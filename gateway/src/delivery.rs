@@ -126,8 +126,6 @@ pub struct View {
     pub since: Offset,
     /// It was reported not to answer.
     pub stalled: bool,
-    /// It shows what a storm brings in digests.
-    pub digests: bool,
     /// It is the one of its browser that shows the next notification.
     pub owner: bool,
 }
@@ -328,7 +326,6 @@ impl<X> Machine<X> {
             cursor: browser.cursor,
             since: known.since,
             stalled: known.stalled,
-            digests: known.digests,
             owner: browser.owner(&self.nodes) == Some(session),
         })
     }

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use bellwire_common::ids::{BrowserId, NodeId, NotificationId, Offset, SessionId, UnixMillis, UserId};
 use bellwire_common::record::{Entry as Line, Notify, Opened, Record, Report};
 
+use super::reporter::Mine;
 use super::{DUPLICATE_GRACE_MS, Happened, Limits, Machine, Position, STORM_SINGLES_MAX, STORM_WINDOW_MS, Touched};
 
 mod happened;
@@ -145,6 +146,12 @@ fn user() -> UserId {
 
 fn browser_id(text: &str) -> BrowserId {
     BrowserId::try_new(text).unwrap()
+}
+
+/// What a node knows of a tab that has opened.
+fn mine() -> Mine {
+    let (user, browser, confirmed) = (user(), browser_id("x"), Position::default());
+    Mine { user, browser, from: None, confirmed, stalled: false, digests: false }
 }
 
 fn opened(session: SessionId, browser: &str, from: Option<Offset>) -> Opened {

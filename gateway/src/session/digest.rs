@@ -62,6 +62,7 @@ impl Session {
         // V1 and V2 have no word for ids and cursors.
         let head = Head { id: &first.id, cursor: "", digested: true };
         let Some(text) = encode(protocol, &place.user, head, &digest) else {
+            self.seat.hub.meters.unreadable(protocol);
             self.liveness.on_skipped(upto);
             return Ok(Told::Nothing);
         };

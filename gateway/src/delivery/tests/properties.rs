@@ -185,7 +185,7 @@ proptest! {
                 let view = world.machine.view(s).unwrap();
                 let browser = browser_of(&world, s.number as u8).unwrap();
                 Line::Opened(Opened {
-                    since: Some(view.since), cursor: view.cursor.last(), stalled: view.stalled, digests: view.digests,
+                    since: Some(view.since), cursor: view.cursor.last(), stalled: view.stalled, digests: digests(s),
                     ..opened(s, &browser, None)
                 })
             });

@@ -1,7 +1,6 @@
 //! A node's copy over time: what no single record shows (rules 7, 8, 12 and 13).
 
 use super::*;
-use crate::delivery::reporter::Mine;
 use crate::delivery::{Doubt, Reached, Replica, Timing};
 
 /// One replica whose appends land at once, and others who write by hand.
@@ -52,15 +51,7 @@ impl Node {
     }
 
     fn open(&mut self, number: u64, reached: Reached) {
-        let mine = Mine {
-            user: user(),
-            browser: browser_id("x"),
-            from: None,
-            confirmed: Position::default(),
-            stalled: false,
-            digests: false,
-        };
-        self.replica.open(self.now, number, reached, mine);
+        self.replica.open(self.now, number, reached, mine());
     }
 
     fn may_send(&self) -> bool {

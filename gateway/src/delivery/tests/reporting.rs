@@ -1,7 +1,7 @@
 //! What a node tells of its own sessions (rules 7, 8 and 12).
 
 use super::*;
-use crate::delivery::reporter::{Mine, Reporter};
+use crate::delivery::reporter::Reporter;
 
 /// One node whose appends are carried by hand.
 struct Desk {
@@ -15,15 +15,7 @@ impl Desk {
     }
 
     fn open(&mut self, number: u64) {
-        let mine = Mine {
-            user: user(),
-            browser: browser_id("x"),
-            from: None,
-            confirmed: Position::default(),
-            stalled: false,
-            digests: false,
-        };
-        self.reporter.open(number, mine);
+        self.reporter.open(number, mine());
     }
 
     fn make(&mut self) -> Vec<Report> {
