@@ -35,14 +35,15 @@ Try it, on this machine, with nothing beside it:
   bellwire notify --type message --title Hello --user-id 1
 
 Beside openITCOCKPIT, on one server:
-  bellwire --shared-key-file /etc/bellwire/shared-key
+  bellwire --shared-key-file /etc/bellwire/shared-key --openitcockpit-url https://monitoring.example
 
 Why did nothing come, who got it:
   bellwire trace 1                          a user's browsers and last notifications, or an id's way
 
 As a cluster around RabbitMQ:
   bellwire gateway --log amqps://rabbit1,rabbit2 --amqp-user-file U --amqp-password-file P \\
-           --listen 0.0.0.0:8083 --shared-key-file /etc/bellwire/shared-key
+           --listen 0.0.0.0:8083 --shared-key-file /etc/bellwire/shared-key \\
+           --openitcockpit-url https://monitoring.example
   bellwire ingest --log amqps://rabbit1,rabbit2 --amqp-user-file U --amqp-password-file P \\
            --listen 0.0.0.0:8084 --ingest-tokens-file /etc/bellwire/tokens
 

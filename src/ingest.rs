@@ -16,7 +16,7 @@ use crate::node::{self, Running};
 
 /// Runs until SIGTERM, and until the requests in progress are answered.
 pub(crate) async fn run(settings: settings::Ingest, mut listeners: Listeners) -> anyhow::Result<()> {
-    let tokens = tokens(settings.tokens_file.as_deref())?;
+    let tokens = tokens(settings.intake.tokens_file.as_deref())?;
     let running = Running::start(&settings.node, Role::Ingest, &mut listeners)?;
     let reserved = listeners.reserve(settings.listen).context("listen")?;
     let log = node::open_log(&settings.node, Role::Ingest).await?;

@@ -88,7 +88,7 @@ fn config(role: Role, sources: &Sources<'_>) -> anyhow::Result<()> {
     let (effective, warnings) = match role {
         Role::Standalone => {
             let Loaded { settings, effective, warnings } = settings::standalone(sources)?;
-            ingest::tokens(settings.tokens_file.as_deref())?;
+            ingest::tokens(settings.intake.tokens_file.as_deref())?;
             (effective, warnings)
         }
         Role::Gateway => {
@@ -97,7 +97,7 @@ fn config(role: Role, sources: &Sources<'_>) -> anyhow::Result<()> {
         }
         Role::Ingest => {
             let Loaded { settings, effective, warnings } = settings::ingest(sources)?;
-            ingest::tokens(settings.tokens_file.as_deref())?;
+            ingest::tokens(settings.intake.tokens_file.as_deref())?;
             (effective, warnings)
         }
     };

@@ -19,7 +19,7 @@ pub(crate) async fn run(
     mut listeners: Listeners,
     program: String,
 ) -> anyhow::Result<()> {
-    let tokens = ingest::tokens(settings.tokens_file.as_deref())?;
+    let tokens = ingest::tokens(settings.intake.tokens_file.as_deref())?;
     let key = settings.shared_key.as_ref().map(gateway::shared_key).transpose()?;
     let running = Running::start(&settings.node, Role::Standalone, &mut listeners)?;
     let reserved = listeners.reserve(settings.listen).context("listen")?;

@@ -107,7 +107,7 @@ impl Invitation<'_> {
             let _ = write!(flags, " --ingest http://{ingest}");
         }
         let mut header = String::new();
-        if let Some(file) = &self.settings.tokens_file {
+        if let Some(file) = &self.settings.intake.tokens_file {
             // The command takes the first token of ingest's own file.
             let file = quote(&file.display().to_string());
             let _ = write!(flags, " --token-file {file}");

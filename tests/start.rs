@@ -130,7 +130,10 @@ async fn what_a_trial_prints_works_and_its_key_stays() -> Result<()> {
 async fn a_key_that_was_given_is_never_printed() -> Result<()> {
     let home = tempfile::tempdir()?;
     let mut start = command(home.path(), "--log memory:");
-    start.env("BELLWIRE_SHARED_KEY", "a-key-that-was-given").env("BELLWIRE_LOG_LEVEL", "debug");
+    start
+        .env("BELLWIRE_SHARED_KEY", "a-key-that-was-given")
+        .env("BELLWIRE_SESSION_CHECK", "key-only")
+        .env("BELLWIRE_LOG_LEVEL", "debug");
     let node = Node::start(start).await?;
     node.listen().await?;
     assert!(!node.process.output().contains("a-key-that-was-given"), "{}", node.process.output());
@@ -163,7 +166,7 @@ async fn without_rabbitmq_gateway_waits_and_ingest_says_so() -> Result<()> {
     let home = tempfile::tempdir()?;
     let nowhere = format!("--log amqp://127.0.0.1:{}", bellwire_testkit::ports::free().port());
     let mut start = command(home.path(), &format!("gateway {nowhere}"));
-    start.env("BELLWIRE_SHARED_KEY", "a-key-that-was-given");
+    start.env("BELLWIRE_SHARED_KEY", "a-key-that-was-given").env("BELLWIRE_SESSION_CHECK", "key-only");
     let gateway = Node::start(start).await?;
     gateway.process.line("RabbitMQ cannot be used yet", WITHIN).await?;
     let ready = http::get(gateway.admin, "/readyz").await?;

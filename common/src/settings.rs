@@ -5,16 +5,19 @@
 //! flag, then environment, then file, then default. Nothing here touches the environment or a file by itself:
 //! [`Sources`] carries them in.
 
+mod access;
 mod amqp;
 mod nearest;
 mod roles;
 mod secret;
 mod show;
+mod site;
 mod sources;
 mod table;
 #[cfg(test)]
 mod tests;
 mod value;
+mod values;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -23,10 +26,12 @@ use std::path::Path;
 
 use clap::ArgMatches;
 
+pub use access::{Access, Intake, Jwt, JwtKeys, OpenItCockpit, Relay, SessionCheck, TlsFiles, UserCheck};
 pub use amqp::{Amqp, AmqpNode};
 pub use roles::{Digests, Gateway, Ingest, Node, Standalone, Tabs, gateway, ingest, standalone};
 pub use secret::{SECRET_BYTES_MAX, Secret};
 pub use show::{Effective, markdown};
+pub use site::{ORIGINS_MAX, RECHECK_MAX, RECHECK_MIN};
 pub use sources::{CONFIG_ENV, Source, add_flags, env_name};
 pub use table::{Role, Setting, TABLE};
 pub use value::{

@@ -128,7 +128,7 @@ async fn the_first_connection_starts_it_under_systemd() {
         command.args(["--listen", &address.to_string()]);
     }
     command.arg(format!("--setenv=BELLWIRE_SHARED_KEY={KEY}")).arg(process::binary("bellwire"));
-    command.args(["standalone", "--log", "memory:", "--listen", &listen.to_string()]);
+    command.args(["standalone", "--log", "memory:", "--session-check", "key-only", "--listen", &listen.to_string()]);
     command.args(["--ingest-listen", &ingest.to_string(), "--admin-listen", &admin.to_string()]);
     let process = Process::spawn("systemd-socket-activate", command).unwrap();
     // It says the last one last, and only then waits.

@@ -132,6 +132,7 @@ impl Server {
             .args(args)
             // Not as an argument: arguments are for everybody to read.
             .env("BELLWIRE_SHARED_KEY", &self.key)
+            .env("BELLWIRE_SESSION_CHECK", "key-only")
             .env("BELLWIRE_LOG_LEVEL", "warn")
             .stdin(Stdio::null())
             // stdout is the report's.

@@ -1,18 +1,19 @@
 //! The typed settings of each role, and what must hold between them.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ipnet::IpNet;
 
+use super::access::{Access, Intake, Relay, TlsFiles};
 use super::secret::Secret;
-use super::show::Effective;
-use super::sources::{Given, Source, collect};
-use super::table::{Default as TableDefault, Role, TABLE};
+use super::sources::{Given, Source};
+use super::table::Role;
 use super::value::{self, LogAddress, LogFormat, LogLevel};
-use super::{Invalid, Loaded, Problem, Sources};
+use super::values::{ANYWHERE, Values};
+use super::{Invalid, Loaded, Sources};
 
 /// What every role has.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +32,10 @@ pub struct Node {
     pub log_format: LogFormat,
     /// How long the end may take.
     pub drain: Duration,
+    /// openITCOCKPIT's `mysql.cnf`.
+    pub mysql_file: Option<PathBuf>,
+    /// The certificate of the listeners.
+    pub tls: Option<TlsFiles>,
 }
 
 /// What browsers' connections are bound to.
@@ -70,8 +75,14 @@ pub struct Gateway {
     pub listen: SocketAddr,
     /// The key of V1, V2 and trial clients; none only on loopback.
     pub shared_key: Option<Secret>,
+    /// The file that the key came from, to be read again.
+    pub shared_key_file: Option<PathBuf>,
+    /// Who may listen.
+    pub access: Access,
     /// Bounds on browsers' connections.
     pub tabs: Tabs,
+    /// The way to openITCOCKPIT's mobile app.
+    pub relay: Option<Relay>,
 }
 
 /// Settings of `bellwire ingest`. Its log is never [`LogAddress::Embedded`] or [`LogAddress::Memory`].
@@ -81,8 +92,8 @@ pub struct Ingest {
     pub node: Node,
     /// Where notifications come in.
     pub listen: SocketAddr,
-    /// File with bearer tokens; none only on loopback.
-    pub tokens_file: Option<PathBuf>,
+    /// Who may send, and to whom.
+    pub intake: Intake,
 }
 
 /// Settings of `bellwire standalone`.
@@ -96,10 +107,16 @@ pub struct Standalone {
     pub ingest_listen: Option<SocketAddr>,
     /// The key of V1, V2 and trial clients; none only on loopback: then one is made for trying out.
     pub shared_key: Option<Secret>,
+    /// The file that the key came from, to be read again.
+    pub shared_key_file: Option<PathBuf>,
+    /// Who may listen.
+    pub access: Access,
     /// Bounds on browsers' connections.
     pub tabs: Tabs,
-    /// File with bearer tokens; none only when notifications come in on loopback.
-    pub tokens_file: Option<PathBuf>,
+    /// The way to openITCOCKPIT's mobile app.
+    pub relay: Option<Relay>,
+    /// Who may send, and to whom.
+    pub intake: Intake,
     /// Where a key made for trying out is kept; none with a log in memory, which leaves nothing on disk.
     pub state_directory: Option<PathBuf>,
 }
@@ -143,8 +160,11 @@ pub fn standalone(sources: &Sources<'_>) -> Result<Loaded<Standalone>, Invalid> 
         listen: values.required("listen", value::address, ANYWHERE),
         ingest_listen: values.optional("ingest-listen", value::address),
         shared_key: values.shared_key(),
+        shared_key_file: values.optional("shared-key-file", value::path),
+        access: values.access(),
         tabs: values.tabs(),
-        tokens_file: values.optional("ingest-tokens-file", value::path),
+        relay: values.relay(),
+        intake: values.intake(),
         state_directory: None,
     };
     let state_directory = match &settings.node.log {
@@ -154,9 +174,14 @@ pub fn standalone(sources: &Sources<'_>) -> Result<Loaded<Standalone>, Invalid> 
     };
     let settings = Standalone { state_directory, ..settings };
     values.check_listeners(&settings.listeners());
-    values.check_key(settings.listen, settings.shared_key.as_ref());
+    values.check_key(
+        settings.listen,
+        settings.shared_key.as_ref(),
+        &settings.access,
+        settings.node.mysql_file.is_some(),
+    );
     let (name, intake) = settings.ingest_listen.map_or(("listen", settings.listen), |a| ("ingest-listen", a));
-    values.check_tokens(name, intake, settings.tokens_file.as_deref());
+    values.check_tokens(name, intake, settings.intake.tokens_file.as_deref());
     values.finish(settings)
 }
 
@@ -167,12 +192,20 @@ pub fn gateway(sources: &Sources<'_>) -> Result<Loaded<Gateway>, Invalid> {
         node: values.node(),
         listen: values.required("listen", value::address, ANYWHERE),
         shared_key: values.shared_key(),
+        shared_key_file: values.optional("shared-key-file", value::path),
+        access: values.access(),
         tabs: values.tabs(),
+        relay: values.relay(),
     };
     values.check_shared_log(&settings.node.log);
     values.check_listeners(&settings.listeners());
-    values.check_key(settings.listen, settings.shared_key.as_ref());
-    if settings.shared_key.is_none() {
+    values.check_key(
+        settings.listen,
+        settings.shared_key.as_ref(),
+        &settings.access,
+        settings.node.mysql_file.is_some(),
+    );
+    if settings.shared_key.is_none() && settings.node.mysql_file.is_none() && settings.access.jwt.is_none() {
         values.warnings.push("no shared key: no tab can connect; set shared-key-file or BELLWIRE_SHARED_KEY".into());
     }
     values.finish(settings)
@@ -184,19 +217,13 @@ pub fn ingest(sources: &Sources<'_>) -> Result<Loaded<Ingest>, Invalid> {
     let settings = Ingest {
         node: values.node(),
         listen: values.required("listen", value::address, ANYWHERE),
-        tokens_file: values.optional("ingest-tokens-file", value::path),
+        intake: values.intake(),
     };
     values.check_shared_log(&settings.node.log);
     values.check_listeners(&settings.listeners());
-    values.check_tokens("listen", settings.listen, settings.tokens_file.as_deref());
+    values.check_tokens("listen", settings.listen, settings.intake.tokens_file.as_deref());
     values.finish(settings)
 }
-
-/// Stands where a value was refused; it never leaves this module, because then there is a problem.
-const ANYWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
-
-/// A key shorter than this can be guessed.
-const KEY_BYTES_GOOD: usize = 16;
 
 /// Where a process without further settings keeps its state, and the variable that says so.
 fn state_directory(env: &BTreeMap<String, String>) -> Option<(PathBuf, &'static str)> {
@@ -209,217 +236,4 @@ fn state_directory(env: &BTreeMap<String, String>) -> Option<(PathBuf, &'static 
         .map(|directory| (directory, "$STATE_DIRECTORY"))
         .or_else(|| absolute("XDG_STATE_HOME").map(|home| (home.join("bellwire"), "$XDG_STATE_HOME")))
         .or_else(|| absolute("HOME").map(|home| (home.join(".local/state/bellwire"), "$HOME")))
-}
-
-/// The texts, what was found wrong so far, and the way from one to the other.
-struct Values<'a> {
-    role: Role,
-    sources: &'a Sources<'a>,
-    given: BTreeMap<&'static str, Given>,
-    note: Option<(&'static str, String)>,
-    problems: Vec<Problem>,
-    warnings: Vec<String>,
-}
-
-impl<'a> Values<'a> {
-    fn collect(role: Role, sources: &'a Sources<'a>) -> Self {
-        let mut problems = Vec::new();
-        let given = collect(role, sources, &mut problems);
-        let mut values = Self { role, sources, given, note: None, problems, warnings: Vec::new() };
-        for setting in TABLE {
-            if let Some(TableDefault::Text(text)) = setting.default(role) {
-                values.given.entry(setting.name).or_insert(Given { text: text.into(), source: Source::Default });
-            }
-        }
-        values
-    }
-
-    fn problem(&mut self, name: &str, message: impl Into<String>) {
-        let source = self.given.get(name).map_or(Source::Default, |given| given.source.clone());
-        self.problems.push(Problem { setting: name.into(), source_name: source.of(name), message: message.into() });
-    }
-
-    fn optional<T>(&mut self, name: &'static str, parse: fn(&str) -> Result<T, String>) -> Option<T> {
-        let parsed = parse(&self.given.get(name)?.text);
-        parsed.map_err(|message| self.problem(name, message)).ok()
-    }
-
-    fn required<T>(&mut self, name: &'static str, parse: fn(&str) -> Result<T, String>, void: T) -> T {
-        if !self.given.contains_key(name) {
-            self.problem(name, self.missing(name));
-            return void;
-        }
-        self.optional(name, parse).unwrap_or(void)
-    }
-
-    fn missing(&self, name: &str) -> String {
-        match (name, self.role) {
-            ("log", Role::Standalone) => {
-                "there is no place for its data: none of $STATE_DIRECTORY, $XDG_STATE_HOME and \
-                 $HOME is set to a whole path; give log=embedded:DIR"
-                    .into()
-            }
-            ("log", role) => format!(
-                "must be given: {role} works with RabbitMQ, such as log=amqp://HOST; for one process with nothing \
-                 beside it run `bellwire standalone`"
-            ),
-            _ => "must be given".into(),
-        }
-    }
-
-    fn node(&mut self) -> Node {
-        Node {
-            admin_listen: self.required("admin-listen", value::address, ANYWHERE),
-            log: self.log(),
-            shards: self.required("shards", value::shards, 1),
-            ttl: self.required("ttl", value::ttl, value::TTL_MIN),
-            log_level: self.required("log-level", value::log_level, LogLevel::default()),
-            log_format: self.required("log-format", value::log_format, LogFormat::default()),
-            drain: self.required("drain-seconds", value::drain, Duration::ZERO),
-        }
-    }
-
-    fn tabs(&mut self) -> Tabs {
-        Tabs {
-            sessions: self.required("max-sessions", value::count, 1),
-            sessions_per_user: self.required("max-sessions-per-user", value::count, 1),
-            sessions_per_address: self.required("max-sessions-per-address", value::count, 1),
-            handshakes_per_second: self.required("max-handshakes-per-second", value::handshakes, 1),
-            trusted_proxies: self.required("trusted-proxies", value::networks, Vec::new()),
-            digests: self.required("digests", value::digests, Digests::default()),
-        }
-    }
-
-    fn log(&mut self) -> LogAddress {
-        let mut log = self.required("log", value::log, LogAddress::Memory);
-        let user = self.file("amqp-user-file", value::secret);
-        let password = self.file("amqp-password-file", value::secret);
-        let ca = self.file("amqp-ca-file", value::certificates);
-        let LogAddress::Amqp(amqp) = &mut log else { return log };
-        if self.given.contains_key("amqp-ca-file") && !amqp.nodes.iter().any(|node| node.tls) {
-            self.problem("amqp-ca-file", "no node in log is amqps://, so nothing would be checked with it");
-        }
-        amqp.ca = ca;
-        let in_flag = self.given.get("log").is_some_and(|given| given.source == Source::Flag);
-        if in_flag && password.is_none() && amqp.nodes.iter().any(|node| node.password.expose() != "guest") {
-            let warning = "the password in --log can be read in ps; use amqp-password-file or BELLWIRE_LOG";
-            self.warnings.push(warning.into());
-        }
-        for node in &mut amqp.nodes {
-            if let Some(user) = &user {
-                user.expose().clone_into(&mut node.user);
-            }
-            if let Some(password) = &password {
-                node.password = password.clone();
-            }
-        }
-        log
-    }
-
-    /// What the file that the setting names holds.
-    fn file<T>(&mut self, name: &'static str, parse: fn(&str) -> Result<T, String>) -> Option<T> {
-        let path = self.optional(name, value::path)?;
-        let parsed = match (self.sources.read)(&path) {
-            Ok(text) => parse(text.trim()).map_err(|error| format!("what {} holds {error}", path.display())),
-            Err(error) => Err(format!("cannot read {}: {error}", path.display())),
-        };
-        parsed.map_err(|message| self.problem(name, message)).ok()
-    }
-
-    fn shared_key(&mut self) -> Option<Secret> {
-        let rank = |name| self.given.get(name).map_or(0, |given: &Given| given.source.rank());
-        let (value, file) = (rank("shared-key"), rank("shared-key-file"));
-        if value > 0 && value == file {
-            self.problem("shared-key", "is given beside shared-key-file; give only one of the two");
-        }
-        // The one that does not win is shown as if it had not been given.
-        let (name, key) = if value > file {
-            self.given.remove("shared-key-file");
-            ("shared-key", self.optional("shared-key", value::shared_key))
-        } else {
-            self.given.remove("shared-key");
-            ("shared-key-file", self.file("shared-key-file", value::shared_key))
-        };
-        if let Some(key) = &key
-            && key.expose().len() < KEY_BYTES_GOOD
-        {
-            self.warnings.push(format!("{name}: a key of less than {KEY_BYTES_GOOD} characters can be guessed"));
-        }
-        key
-    }
-
-    fn check_shared_log(&mut self, log: &LogAddress) {
-        // A log that was refused stands in as memory.
-        if self.problems.is_empty() && !matches!(log, LogAddress::Amqp(_)) {
-            let role = self.role;
-            self.problem(
-                "log",
-                format!(
-                    "{log} is in one process only, and {role} shares its log with other processes: use amqp://..., or run \
-                     `bellwire standalone`"
-                ),
-            );
-        }
-    }
-
-    fn check_listeners(&mut self, listeners: &[(&str, SocketAddr)]) {
-        if !self.problems.is_empty() {
-            return;
-        }
-        for (number, (name, address)) in listeners.iter().enumerate() {
-            for (other, taken) in &listeners[..number] {
-                if collide(*address, *taken) {
-                    self.problem(name, format!("{address} is taken by {other}={taken}; give another port"));
-                }
-            }
-        }
-    }
-
-    fn check_key(&mut self, listen: SocketAddr, key: Option<&Secret>) {
-        if self.problems.is_empty() && key.is_none() && !is_loopback(listen) {
-            self.problem(
-                "listen",
-                format!(
-                    "{listen} can be reached from other machines, which needs a shared key: set shared-key-file or \
-                     BELLWIRE_SHARED_KEY, or listen on 127.0.0.1"
-                ),
-            );
-        }
-    }
-
-    fn check_tokens(&mut self, name: &str, listen: SocketAddr, tokens: Option<&Path>) {
-        if !self.problems.is_empty() || tokens.is_some() || is_loopback(listen) {
-            return;
-        }
-        let other = match (self.role, name) {
-            (Role::Standalone, "listen") => {
-                "or give notifications a listener of their own on this machine, ingest-listen=127.0.0.1:8084"
-            }
-            _ => "or listen on 127.0.0.1",
-        };
-        self.problem(
-            name,
-            format!(
-                "{listen} can be reached from other machines, so that anybody there could send notifications: set \
-                 ingest-tokens-file, {other}"
-            ),
-        );
-    }
-
-    fn finish<T>(self, settings: T) -> Result<Loaded<T>, Invalid> {
-        if !self.problems.is_empty() {
-            return Err(Invalid(self.problems));
-        }
-        let effective = Effective::new(self.role, &self.given, self.note);
-        Ok(Loaded { settings, effective, warnings: self.warnings })
-    }
-}
-
-fn is_loopback(address: SocketAddr) -> bool {
-    address.ip().to_canonical().is_loopback()
-}
-
-fn collide(a: SocketAddr, b: SocketAddr) -> bool {
-    let everywhere = a.ip().is_unspecified() || b.ip().is_unspecified();
-    a.port() != 0 && a.port() == b.port() && (a.ip() == b.ip() || everywhere)
 }

@@ -65,7 +65,7 @@ fn standalone_needs_nothing() {
     assert_eq!(settings.node.log, LogAddress::Embedded("/h/u/.local/state/bellwire".into()));
     assert_eq!(settings.state_directory, Some("/h/u/.local/state/bellwire".into()));
     assert_eq!((settings.node.shards, settings.node.ttl), (4, Duration::from_secs(600)));
-    assert_eq!((settings.shared_key, settings.tokens_file, settings.ingest_listen), (None, None, None));
+    assert_eq!((settings.shared_key, settings.intake.tokens_file, settings.ingest_listen), (None, None, None));
 }
 
 #[test]
@@ -129,7 +129,9 @@ fn the_nearer_source_wins() {
 #[test]
 fn what_is_shown_can_be_read_again() {
     let env = [("HOME", "/h"), ("BELLWIRE_SHARED_KEY", KEY)];
-    let shown = Given { args: "--ttl 5m --listen [::1]:1", env: &env, files: &[] }.standalone().unwrap();
+    let shown = Given { args: "--ttl 5m --listen [::1]:1 --session-check key-only", env: &env, files: &[] }
+        .standalone()
+        .unwrap();
     let file = [("/again", shown.effective.to_string())];
     let files = [(file[0].0, file[0].1.as_str())];
     let again = Given { args: "--config /again", env: &env, files: &files }.standalone().unwrap();
@@ -245,7 +247,7 @@ fn a_secret_in_the_command_line_is_refused() {
 #[test]
 fn secrets_are_not_shown() {
     let env = [("HOME", "/h"), ("BELLWIRE_SHARED_KEY", KEY), ("BELLWIRE_LOG", "amqp://u:s3cret@h,i")];
-    let loaded = Given { args: "", env: &env, files: &[] }.standalone().unwrap();
+    let loaded = Given { args: "--session-check key-only", env: &env, files: &[] }.standalone().unwrap();
     let shown = format!("{} {:?} {:?}", loaded.effective, loaded, loaded.settings);
     assert!(!shown.contains(KEY) && !shown.contains("s3cret"), "{shown}");
     assert!(shown.contains("# shared-key = (set)") && shown.contains("amqp://u@h:5672/%2F,amqp://u@i:5672"), "{shown}");
@@ -254,8 +256,10 @@ fn secrets_are_not_shown() {
 #[test]
 fn the_shared_key_comes_from_one_place() {
     let files = [("/k", KEY), ("/nl", "0123456789abcdefX\n"), ("/empty", "\n"), ("/c", "shared-key = 'short'")];
-    let load =
-        |args: &str, env: &[(&str, &str)]| Given { args, env: &[HOME, env].concat(), files: &files }.standalone();
+    let load = |args: &str, env: &[(&str, &str)]| {
+        let args = &format!("--session-check key-only {args}");
+        Given { args, env: &[HOME, env].concat(), files: &files }.standalone()
+    };
     let key = |loaded: Result<Loaded<Standalone>, Invalid>| loaded.unwrap().settings.shared_key.unwrap();
     assert_eq!(key(load("--shared-key-file /nl", &[])).expose(), "0123456789abcdefX");
     assert_eq!(key(load("--shared-key-file /nl", &[("BELLWIRE_SHARED_KEY", KEY)])).expose(), "0123456789abcdefX");
@@ -280,12 +284,16 @@ fn off_loopback_keys_and_tokens_are_required() {
         &["listen (flag --listen)", "shared-key-file", "BELLWIRE_SHARED_KEY"],
     );
     refused(
-        load("--listen 0.0.0.0:1 --shared-key-file /k").standalone(),
+        load("--listen 0.0.0.0:1 --shared-key-file /k --session-check key-only").standalone(),
         &["listen (flag --listen)", "ingest-tokens-file", "ingest-listen=127.0.0.1:8084"],
     );
-    load("--listen 0.0.0.0:1 --shared-key-file /k --ingest-listen 127.0.0.1:2").standalone().unwrap();
-    let open = load("--listen 0.0.0.0:1 --shared-key-file /k --ingest-tokens-file /t").standalone().unwrap();
-    assert_eq!(open.settings.tokens_file, Some("/t".into()));
+    load("--listen 0.0.0.0:1 --shared-key-file /k --session-check key-only --ingest-listen 127.0.0.1:2")
+        .standalone()
+        .unwrap();
+    let open = load("--listen 0.0.0.0:1 --shared-key-file /k --session-check key-only --ingest-tokens-file /t")
+        .standalone()
+        .unwrap();
+    assert_eq!(open.settings.intake.tokens_file, Some("/t".into()));
     refused(
         load("--ingest-listen 0.0.0.0:2").standalone(),
         &["ingest-listen (flag --ingest-listen)", "ingest-tokens-file"],
@@ -343,4 +351,43 @@ fn a_role_has_no_flags_of_others() {
     assert!(parse(Role::Gateway, "--ingest-listen").is_err());
     assert!(parse(Role::Ingest, "--shared-key-file").is_err());
     assert!(parse(Role::Standalone, "--ingest-listen").is_ok());
+}
+
+#[test]
+fn a_shared_key_alone_is_a_mode_that_must_be_named() {
+    let files = [("/k", KEY), ("/ca", "-----BEGIN CERTIFICATE-----"), ("/default", "UNSAVE_DEFAULT_CHANGE_ASAP")];
+    let load = |args| Given { args, env: HOME, files: &files }.standalone();
+    refused(load("--shared-key-file /k"), &["session-check (default)", "openitcockpit-url", "session-check=key-only"]);
+    refused(load("--mysql-file /m"), &["session-check=key-only"]);
+    refused(
+        load("--session-check required"),
+        &["session-check (flag --session-check): required needs openitcockpit-url"],
+    );
+    refused(load("--openitcockpit-ca-file /ca"), &["is of no use without openitcockpit-url"]);
+    refused(load("--shared-key-file /default --openitcockpit-url https://m"), &["factory setting"]);
+    load("--shared-key-file /default --shared-key-default allow --openitcockpit-url https://m").unwrap();
+    let access = load("--shared-key-file /k --openitcockpit-url https://M:443/").unwrap().settings.access;
+    assert_eq!((access.session_check, access.origins), (SessionCheck::Required, Some(vec!["https://m".to_owned()])));
+    assert_eq!(load("").unwrap().settings.access.session_check, SessionCheck::KeyOnly, "the key of a trial");
+}
+
+#[test]
+fn what_belongs_together_is_given_together() {
+    let load = |args| Given { args, env: HOME, files: &[("/ca", "-----BEGIN CERTIFICATE-----")] }.standalone();
+    for (args, parts) in [
+        ("--jwt-keys-file /j", &["jwt-keys-file", "needs jwt-audience"][..]),
+        ("--jwt-audience a", &["jwt-audience", "of no use without"]),
+        ("--jwt-keys-file /j --jwt-keys-url https://k --jwt-audience a", &["jwt-keys-url", "only one of the two"]),
+        ("--tls-cert-file /c", &["tls-cert-file", "needs tls-key-file"]),
+        ("--tls-key-file /c", &["tls-key-file", "needs tls-cert-file"]),
+        ("--admin-tls on", &["admin-tls", "needs tls-cert-file"]),
+        ("--ingest-client-ca-file /ca", &["ingest-client-ca-file", "needs tls-cert-file"]),
+        ("--user-check push", &["user-check", "needs mysql-file"]),
+        ("--mobile-relay on", &["mobile-relay", "needs mysql-file"]),
+        ("--relay-ca-file /ca", &["relay-ca-file", "of no use without mobile-relay"]),
+    ] {
+        refused(load(args), parts);
+    }
+    let settings = load("--mysql-file /m --session-check key-only --mobile-relay on").unwrap().settings;
+    assert_eq!((settings.intake.user_check, settings.relay), (UserCheck::Exists, Some(Relay { ca: None })));
 }

@@ -99,7 +99,7 @@ pub(super) fn ttl(text: &str) -> Result<Duration, String> {
     Err(format!("must be from {} s to {} min, not `{text}`", TTL_MIN.as_secs(), TTL_MAX.as_secs() / 60))
 }
 
-fn duration(text: &str) -> Result<Duration, String> {
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
     let seconds = match unit {

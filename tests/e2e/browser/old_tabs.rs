@@ -152,6 +152,7 @@ async fn v1_with_the_helper_sees_that_its_key_counts_no_longer() {
     std::fs::write(&file, KEY).unwrap();
     let setup = Setup::default().arg("standalone").env("BELLWIRE_LOG", embedded(&dir));
     let setup = setup.env("BELLWIRE_SHARED_KEY_FILE", file.display().to_string());
+    let setup = setup.env("BELLWIRE_SESSION_CHECK", "key-only");
     let mut node = setup.start().await.unwrap();
     let oitc = Oitc::start_with_helper(node.listen).await;
     let browser = Browser::start().await.unwrap();

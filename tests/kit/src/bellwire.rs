@@ -43,11 +43,15 @@ pub struct Bellwire {
 // === impl Setup ===
 
 impl Setup {
-    /// `bellwire ROLE` on a log, with the shared key [`KEY`] where tabs come. Secrets go through the environment.
+    /// `bellwire ROLE` on a log, with the shared key [`KEY`], and nothing else, where tabs come. Secrets go through the environment.
     #[must_use]
     pub fn new(role: &str, log: &str) -> Self {
         let setup = Self::default().arg(role).env("BELLWIRE_LOG", log);
-        if role == "ingest" { setup } else { setup.env("BELLWIRE_SHARED_KEY", KEY) }
+        if role == "ingest" {
+            setup
+        } else {
+            setup.env("BELLWIRE_SHARED_KEY", KEY).env("BELLWIRE_SESSION_CHECK", "key-only")
+        }
     }
 
     /// One more argument.

@@ -1,0 +1,77 @@
+//! What tabs may take, and what they are given.
+
+use super::Default::{Text, Unset};
+use super::{Setting, Shown, tabs};
+
+pub(super) const SETTINGS: [Setting; 7] = [
+    Setting {
+        name: "max-sessions",
+        value: "NUMBER",
+        defaults: &tabs(Text("100000")),
+        shown: Shown::Plain,
+        help: "Most tabs that are connected to a gateway at a time",
+        limits: "1 to 1000000; never more than seven eighths of the system's limit of open files.",
+        cost: "6 KB each (14 KB once it had a burst), and what the kernel holds for a connection. What is more gets 503 and comes back by itself; a tab of openITCOCKPIT 5.3 does not, until it is loaded again.",
+        change: "Lower where memory is short: a tab that is sent to another gateway loses nothing.",
+    },
+    Setting {
+        name: "max-sessions-per-user",
+        value: "NUMBER",
+        defaults: &tabs(Text("100")),
+        shown: Shown::Plain,
+        help: "Most tabs of one user on a gateway",
+        limits: "1 to 1000000.",
+        cost: "Each browser is sent each of the user's notifications. What is more is refused: a V1 tab is then silent until it is loaded again.",
+        change: "When many screens share one user.",
+    },
+    Setting {
+        name: "max-sessions-per-address",
+        value: "NUMBER",
+        defaults: &tabs(Text("5000")),
+        shown: Shown::Plain,
+        help: "Most tabs on a gateway from one address, or from one /64 network of IPv6",
+        limits: "1 to 1000000. Behind a proxy of trusted-proxies it is the address that the proxy names; where that names none there is no such limit (nginx: proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for).",
+        cost: "Too low, and an office behind one address is locked out, as with max-sessions-per-user.",
+        change: "Higher when the tabs come through a proxy that is not in trusted-proxies; better: name the proxy there.",
+    },
+    Setting {
+        name: "max-handshakes-per-second",
+        value: "NUMBER",
+        defaults: &tabs(Text("5000")),
+        shown: Shown::Plain,
+        help: "How many tabs a gateway lets in each second; more are held up, not refused",
+        limits: "500 to 1000000. A tenth of it passes at once after a rest.",
+        cost: "After the loss of a gateway its tabs are back later: 10,000 of them in 2 to 3 s.",
+        change: "Lower when what stands behind the handshake must be spared.",
+    },
+    Setting {
+        name: "digests",
+        value: "PROTOCOLS",
+        defaults: &tabs(Text("native")),
+        shown: Shown::Plain,
+        help: "Whose tabs show a storm as one digest instead of each notification",
+        limits: "A comma list of native, v1 and v2, or none. A storm is what a user gets beyond 5 notifications in 30 s. Give all gateways the same: each decides for its own tabs.",
+        cost: "V1 and V2 tabs show a digest only, without a list to open: at most five a minute, the first after 2 s.",
+        change: "When people on openITCOCKPIT's own front end are flooded; none for a front end of your own that groups by itself.",
+    },
+    Setting {
+        name: "mobile-relay",
+        value: "WORD",
+        defaults: &tabs(Text("off")),
+        shown: Shown::Plain,
+        help: "Whether notifications also go to openITCOCKPIT's mobile app, through the relay that its database names",
+        limits: "on or off; on needs mysql-file. One gateway of the cluster sends, another one takes over.",
+        cost: "The relay reads titles and texts. One connection to it for each of at most 16 requests at a time.",
+        change: "When people use openITCOCKPIT's mobile app.",
+    },
+    Setting {
+        name: "relay-ca-file",
+        value: "FILE",
+        defaults: &tabs(Unset("the authorities that the system trusts")),
+        shown: Shown::Plain,
+        help: "PEM file with authorities that may sign the relay's certificate, instead of the system's",
+        limits: "Certificates in PEM form; only with mobile-relay=on.",
+        cost: "Whoever has such an authority's key can pose as the relay.",
+        change: "When the relay's certificate is its own or signed by an authority of your own.",
+    },
+];
