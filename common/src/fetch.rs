@@ -1,0 +1,201 @@
+//! The HTTP client: openITCOCKPIT's login check, key sets, the mobile relay.
+//!
+//! One request at a time in a thread of its own, as many as were allowed; others wait their turn within their deadline.
+//! No proxy, no redirect, no cookie of its own: what is sent is what was given, to the address that was given.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, timeout_at};
+use ureq::Agent;
+use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
+
+/// What a [`Client`] may take.
+#[derive(Debug, Clone)]
+pub struct Terms {
+    /// From the call to the whole answer, the wait for a turn included.
+    pub timeout: Duration,
+    /// Requests at one time.
+    pub concurrency: usize,
+    /// Largest answer, in bytes.
+    pub answer_bytes_max: u64,
+    /// Authorities in PEM form that count instead of the system's.
+    pub ca: Option<String>,
+}
+
+/// See the module. Clones share connections and turns.
+#[derive(Debug, Clone)]
+pub struct Client {
+    agent: Agent,
+    turns: Arc<Semaphore>,
+    timeout: Duration,
+    answer_bytes_max: u64,
+}
+
+/// What came back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// HTTP status.
+    pub status: u16,
+    /// The whole body.
+    pub body: Vec<u8>,
+}
+
+/// Why nothing came back. Never quotes what was sent.
+#[derive(Debug, thiserror::Error)]
+pub enum FetchError {
+    /// There was no answer in time.
+    #[error("no answer within {0:?}")]
+    Timeout(Duration),
+    /// The body is larger than [`Terms::answer_bytes_max`].
+    #[error("the answer has more than {0} bytes")]
+    TooLarge(u64),
+    /// The address, the name, the connection, TLS or HTTP failed.
+    #[error("{0}")]
+    Failed(String),
+}
+
+/// Why there can be no [`Client`].
+#[derive(Debug, thiserror::Error)]
+pub enum TrustError {
+    /// The PEM text holds no certificate that can be used.
+    #[error("no usable certificate: {0}")]
+    Pem(String),
+    /// The system has no authorities.
+    #[error("this system trusts no authority (install ca-certificates, or name a CA file)")]
+    NoSystem,
+}
+
+impl Client {
+    /// A client that trusts the given authorities, or the system's.
+    pub fn try_new(terms: &Terms) -> Result<Self, TrustError> {
+        let roots = match &terms.ca {
+            Some(pem) => of_pem(pem)?,
+            None => of_system()?,
+        };
+        let config = Agent::config_builder()
+            // An alarm must not depend on what the environment says.
+            .proxy(None)
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            .timeout_global(Some(terms.timeout))
+            .max_idle_connections_per_host(terms.concurrency)
+            .user_agent(concat!("bellwire/", env!("CARGO_PKG_VERSION")))
+            .tls_config(TlsConfig::builder().root_certs(RootCerts::from(roots)).build())
+            .build();
+        Ok(Self {
+            agent: config.new_agent(),
+            turns: Arc::new(Semaphore::new(terms.concurrency)),
+            timeout: terms.timeout,
+            answer_bytes_max: terms.answer_bytes_max,
+        })
+    }
+
+    /// Asks for `url`, with these headers.
+    pub async fn get(&self, url: &str, headers: &[(&str, &[u8])]) -> Result<Answer, FetchError> {
+        let request = headers.iter().fold(self.agent.get(url), |request, (name, value)| request.header(*name, *value));
+        self.run(move || request.call()).await
+    }
+
+    /// Sends `body` to `url`, with these headers.
+    pub async fn post(&self, url: &str, headers: &[(&str, &[u8])], body: Vec<u8>) -> Result<Answer, FetchError> {
+        let request = headers.iter().fold(self.agent.post(url), |request, (name, value)| request.header(*name, *value));
+        self.run(move || request.send(body)).await
+    }
+
+    async fn run(
+        &self,
+        call: impl FnOnce() -> Result<ureq::http::Response<ureq::Body>, ureq::Error> + Send + 'static,
+    ) -> Result<Answer, FetchError> {
+        let deadline = Instant::now() + self.timeout;
+        let late = || FetchError::Timeout(self.timeout);
+        let turn = timeout_at(deadline, Arc::clone(&self.turns).acquire_owned()).await.map_err(|_| late())?;
+        let max = self.answer_bytes_max;
+        let asked = tokio::task::spawn_blocking(move || {
+            // Whoever gives up waiting leaves the request behind: its turn lasts as long as it does.
+            let _turn = turn;
+            let mut response = call()?;
+            let body = response.body_mut().with_config().limit(max).read_to_vec()?;
+            Ok(Answer { status: response.status().as_u16(), body })
+        });
+        let answered = timeout_at(deadline, asked).await.map_err(|_| late())?;
+        answered.map_err(|error| FetchError::Failed(error.to_string()))?.map_err(|error: ureq::Error| match error {
+            ureq::Error::Timeout(_) => late(),
+            ureq::Error::BodyExceedsLimit(max) => FetchError::TooLarge(max),
+            other => FetchError::Failed(other.to_string()),
+        })
+    }
+}
+
+fn of_pem(pem: &str) -> Result<Vec<Certificate<'static>>, TrustError> {
+    let wrong = |error: ureq::Error| TrustError::Pem(error.to_string());
+    let items = parse_pem(pem.as_bytes()).collect::<Result<Vec<_>, _>>().map_err(wrong)?;
+    let certificates: Vec<_> =
+        items.into_iter().filter_map(|item| if let PemItem::Certificate(c) = item { Some(c) } else { None }).collect();
+    if certificates.is_empty() { Err(TrustError::Pem("there is none".into())) } else { Ok(certificates) }
+}
+
+fn of_system() -> Result<Vec<Certificate<'static>>, TrustError> {
+    // A single one that cannot be read is no reason to trust none.
+    let found = rustls_native_certs::load_native_certs().certs;
+    if found.is_empty() {
+        return Err(TrustError::NoSystem);
+    }
+    Ok(found.iter().map(|certificate| Certificate::from_der(certificate).to_owned()).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::Router;
+    use axum::http::{HeaderMap, StatusCode};
+    use axum::routing::{get, post};
+
+    use super::*;
+
+    fn terms() -> Terms {
+        Terms { timeout: Duration::from_secs(10), concurrency: 2, answer_bytes_max: 64, ca: None }
+    }
+
+    async fn served(router: Router) -> String {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        url
+    }
+
+    #[tokio::test]
+    async fn it_sends_what_it_was_given_and_follows_nobody() {
+        let seen = |headers: HeaderMap| async move { format!("{:?}", headers.get("cookie")) };
+        let moved = || async { (StatusCode::FOUND, [("location", "/seen")]) };
+        let echo = |body: String| async move { (StatusCode::GONE, body) };
+        let router = Router::new().route("/seen", get(seen)).route("/moved", get(moved)).route("/echo", post(echo));
+        let (url, client) = (served(router).await, Client::try_new(&terms()).unwrap());
+        let answer = client.get(&format!("{url}/seen"), &[("cookie", b"a=b\xff")]).await.unwrap();
+        assert_eq!((answer.status, answer.body), (200, br#"Some("a=b\xff")"#.to_vec()));
+        assert_eq!(client.get(&format!("{url}/moved"), &[]).await.unwrap().status, 302);
+        let answer = client.post(&format!("{url}/echo"), &[], b"x".to_vec()).await.unwrap();
+        assert_eq!((answer.status, &*answer.body), (410, &b"x"[..]));
+    }
+
+    #[tokio::test]
+    async fn a_long_answer_and_a_slow_one_are_given_up() {
+        let router = Router::new()
+            .route("/long", get(|| async { "x".repeat(65) }))
+            .route("/slow", get(std::future::pending::<String>));
+        let url = served(router).await;
+        let client = Client::try_new(&terms()).unwrap();
+        assert!(matches!(client.get(&format!("{url}/long"), &[]).await, Err(FetchError::TooLarge(64))));
+        let client = Client::try_new(&Terms { timeout: Duration::from_millis(50), ..terms() }).unwrap();
+        assert!(matches!(client.get(&format!("{url}/slow"), &[]).await, Err(FetchError::Timeout(_))));
+        let nobody = client.get("http://127.0.0.1:1/", &[]).await;
+        assert!(matches!(nobody, Err(FetchError::Failed(_))), "{nobody:?}");
+    }
+
+    #[test]
+    fn a_text_without_certificates_is_no_trust() {
+        let terms = Terms { ca: Some("nothing".into()), ..terms() };
+        assert!(matches!(Client::try_new(&terms), Err(TrustError::Pem(_))));
+    }
+}
