@@ -5,10 +5,12 @@
 //! - [`tab`]: pages that behave as the real front ends do, or badly in a chosen way
 //! - [`webdriver`]: real, headless browsers; [`nginx`]: a web server for their pages; [`farewell`]: a server that V2 pages
 //!   cannot cope with
+//! - [`certs`]: certificates, and connections with TLS
 //! - [`http`], [`ports`], [`eventually`]: what those need
 
 pub mod bellwire;
 pub mod broker;
+pub mod certs;
 pub mod eventually;
 pub mod farewell;
 pub mod http;
