@@ -26,7 +26,7 @@ use tower::Service;
 use tracing::{debug, warn};
 
 pub use listen::{Listeners, Reserved, bind, reserve};
-pub use tls::{ClientCertificate, SPEAKS_TLS, Tls, TlsError};
+pub use tls::{ClientCertificate, SPEAKS_TLS, Tls, TlsError, TlsWatch};
 pub use waiting::Place;
 pub use wire::Traffic;
 
@@ -178,8 +178,7 @@ impl Server {
         let own = stream.local_addr().ok().map(Own);
         let traffic = Traffic::default();
         let first_by = Instant::now() + self.limits.head_timeout;
-        let wire =
-            Timed { stream, traffic: traffic.clone(), write_timeout: self.limits.write_timeout, stuck: None };
+        let wire = Timed { stream, traffic: traffic.clone(), write_timeout: self.limits.write_timeout, stuck: None };
         let Some((stream, certificate)) = self.secure(wire, first_by).await else { return };
         let shared = traffic.clone();
         let asked = Arc::new(AtomicBool::new(false));

@@ -122,8 +122,6 @@ catalogue! {
     Counter HTTP_ACCEPT_ERRORS = "bellwire_http_accept_errors_total", "Failures to accept a connection, such as running out of file descriptors.", [];
     Counter HTTP_TLS_HANDSHAKES_FAILED = "bellwire_http_tls_handshakes_failed_total", "Connections that ended without a TLS handshake, by reason.",
         [LabelSet { name: "reason", values: &["plain_http", "timeout", "lost", "malformed", "incompatible", "certificate_refused", "client_certificate"] }];
-    Counter TLS_RELOADS = "bellwire_tls_reloads_total", "Changes of the certificate's files, by result.",
-        [LabelSet { name: "result", values: &["loaded", "failed"] }];
     Gauge TLS_CERTIFICATE_NOT_AFTER = "bellwire_tls_certificate_not_after_timestamp_seconds", "When the certificate in use ends, in seconds since 1970.", [];
 
     // process: the names that all Prometheus clients use

@@ -1,7 +1,5 @@
 //! From files to what rustls takes.
 
-use std::fs::File;
-use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -12,11 +10,8 @@ use tokio_rustls::rustls::server::{NoServerSessionStorage, WebPkiClientVerifier}
 use tokio_rustls::rustls::sign::{CertifiedKey, SingleCertAndKey};
 use tokio_rustls::rustls::{Error, InconsistentKeys, RootCertStore, ServerConfig};
 
-use super::Files;
-use crate::settings::{Invalid, Problem};
-
-/// Largest file, in bytes: more than a whole system's authorities take.
-const FILE_BYTES_MAX: u64 = 1024 * 1024;
+use crate::settings::{Invalid, Problem, TlsFiles};
+use crate::watched::WatchedError;
 
 /// A file that cannot be used. Never quotes it.
 #[derive(Debug, thiserror::Error)]
@@ -30,11 +25,43 @@ pub struct TlsError {
     pub what: String,
 }
 
+impl TlsError {
+    pub(super) fn of_pair(error: WatchedError, files: &TlsFiles) -> Self {
+        let is_key = |path: &Path| path == files.key && path != files.cert;
+        Self::of(error, |path| if is_key(path) { "tls-key-file" } else { "tls-cert-file" })
+    }
+
+    pub(super) fn of_client_ca(error: WatchedError) -> Self {
+        Self::of(error, |_| "ingest-client-ca-file")
+    }
+
+    pub(super) fn of_both(error: &Error, files: &TlsFiles) -> Self {
+        Self { setting: "tls-cert-file", path: files.cert.clone(), what: error.to_string() }
+    }
+
+    fn of(error: WatchedError, setting: impl Fn(&Path) -> &'static str) -> Self {
+        let (path, what) = match error {
+            WatchedError::Read { path, error } => (path, format!("cannot be read: {error}")),
+            WatchedError::TooLarge(path) => (path, "is too large".to_owned()),
+            WatchedError::Parse { path, message } => (path, message),
+        };
+        Self { setting: setting(&path), path, what }
+    }
+}
+
 impl From<TlsError> for Invalid {
     fn from(error: TlsError) -> Self {
         let (setting, source_name) = (error.setting.into(), error.path.display().to_string());
         Self(vec![Problem { setting, source_name, message: error.what }])
     }
+}
+
+/// A certificate with those between and its key.
+#[derive(Clone)]
+pub(super) struct Pair {
+    resolver: Arc<SingleCertAndKey>,
+    /// The certificate's end in seconds since 1970, if it can be read.
+    pub(super) not_after: Option<i64>,
 }
 
 /// What the files say.
@@ -43,107 +70,67 @@ pub(super) struct Configs {
     pub(super) usual: Arc<ServerConfig>,
     /// For those that are; none without authorities.
     pub(super) asking: Option<Arc<ServerConfig>>,
-    /// The certificate's end in seconds since 1970, if it can be read.
-    pub(super) not_after: Option<i64>,
 }
 
-pub(super) fn load(files: &Files) -> Result<Configs, TlsError> {
-    let cert = Named { setting: "tls-cert-file", path: &files.cert };
-    let key = Named { setting: "tls-key-file", path: &files.key };
-    let chain = cert.certificates()?;
-    let not_after = not_after(&chain[0]);
-    let pair = Arc::new(SingleCertAndKey::from(pair(chain, &cert, &key)?));
+pub(super) fn configs(pair: &Pair, roots: Option<&Arc<RootCertStore>>) -> Result<Configs, Error> {
     let provider = Arc::new(default_provider());
-    let builder = || {
-        ServerConfig::builder_with_provider(Arc::clone(&provider))
-            .with_safe_default_protocol_versions()
-            .map_err(|error| cert.wrong(error))
-    };
-    let mut usual = builder()?.with_no_client_auth().with_cert_resolver(Arc::clone(&pair) as _);
+    let builder = || ServerConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions();
+    let mut usual = builder()?.with_no_client_auth().with_cert_resolver(Arc::clone(&pair.resolver) as _);
     usual.alpn_protocols = vec![b"http/1.1".to_vec()];
-    usual.ticketer = Ticketer::new().map_err(|error| cert.wrong(error))?;
-    let asking = match &files.client_ca {
-        None => None,
-        Some(path) => {
-            let ca = Named { setting: "ingest-client-ca-file", path };
-            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(ca.roots()?), Arc::clone(&provider))
-                .allow_unauthenticated()
-                .build()
-                .map_err(|error| ca.wrong(error))?;
-            let mut config = builder()?.with_client_cert_verifier(verifier).with_cert_resolver(pair);
-            config.alpn_protocols.clone_from(&usual.alpn_protocols);
-            // Each connection shows its certificate: a session that is taken up again would outlive it.
-            config.session_storage = Arc::new(NoServerSessionStorage {});
-            config.send_tls13_tickets = 0;
-            Some(Arc::new(config))
-        }
-    };
-    Ok(Configs { usual: Arc::new(usual), asking, not_after })
+    usual.ticketer = Ticketer::new()?;
+    let Some(roots) = roots else { return Ok(Configs { usual: Arc::new(usual), asking: None }) };
+    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::clone(roots), Arc::clone(&provider))
+        .allow_unauthenticated()
+        .build()
+        .map_err(|error| Error::General(error.to_string()))?;
+    let mut asking = builder()?.with_client_cert_verifier(verifier).with_cert_resolver(Arc::clone(&pair.resolver) as _);
+    asking.alpn_protocols.clone_from(&usual.alpn_protocols);
+    // Each connection shows its certificate: a session that is taken up again would outlive it.
+    asking.session_storage = Arc::new(NoServerSessionStorage {});
+    asking.send_tls13_tickets = 0;
+    Ok(Configs { usual: Arc::new(usual), asking: Some(Arc::new(asking)) })
 }
 
-fn pair(
-    chain: Vec<CertificateDer<'static>>,
-    cert: &Named<'_>,
-    key: &Named<'_>,
-) -> Result<CertifiedKey, TlsError> {
-    // What rustls says of a bad line may quote it.
-    let der = PrivateKeyDer::from_pem_slice(&key.read()?).map_err(|_| {
-        key.wrong("holds no private key in PEM form that can be used (PKCS #8, PKCS #1 or SEC 1, not encrypted)")
+/// Of the contents of both files; errors name the key's.
+pub(super) fn pair(contents: &[Vec<u8>], key_path: &Path) -> Result<Pair, String> {
+    let [cert, key] = contents else { return Err("there must be two files".to_owned()) };
+    let chain = certificates(cert)?;
+    let not_after = not_after(&chain[0]);
+    let of_key = |what: &str| format!("the key in {} {what}", key_path.display());
+    // What is said of a bad line may quote it.
+    let key = PrivateKeyDer::from_pem_slice(key).map_err(|_| {
+        of_key("cannot be used: there must be one in PEM form (PKCS #8, PKCS #1 or SEC 1), not encrypted")
     })?;
-    let signing = sign::any_supported_type(&der)
-        .map_err(|_| key.wrong("holds a private key that is neither RSA, ECDSA (P-256, P-384) nor Ed25519"))?;
-    let pair = CertifiedKey::new(chain, signing);
+    let key = sign::any_supported_type(&key)
+        .map_err(|_| of_key("cannot be used: it must be RSA of at least 2048 bits, ECDSA (P-256, P-384) or Ed25519"))?;
+    let pair = CertifiedKey::new(chain, key);
     match pair.keys_match() {
-        Ok(()) | Err(Error::InconsistentKeys(InconsistentKeys::Unknown)) => Ok(pair),
-        Err(Error::InconsistentKeys(_)) => {
-            Err(key.wrong(format!("is not the key of the first certificate in {}", cert.path.display())))
+        Ok(()) | Err(Error::InconsistentKeys(InconsistentKeys::Unknown)) => {
+            Ok(Pair { resolver: Arc::new(SingleCertAndKey::from(pair)), not_after })
         }
-        Err(error) => Err(cert.wrong(format!("its first certificate cannot be used: {error}"))),
+        Err(Error::InconsistentKeys(_)) => Err(of_key("is not that of the first certificate")),
+        Err(error) => Err(format!("its first certificate cannot be used: {error}")),
     }
+}
+
+/// The authorities of a file.
+pub(super) fn roots(contents: &[u8]) -> Result<Arc<RootCertStore>, String> {
+    let mut roots = RootCertStore::empty();
+    for (index, certificate) in certificates(contents)?.into_iter().enumerate() {
+        roots.add(certificate).map_err(|error| format!("its certificate {} cannot be used: {error}", index + 1))?;
+    }
+    Ok(Arc::new(roots))
+}
+
+/// At least one.
+fn certificates(contents: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
+    let chain: Vec<_> = CertificateDer::pem_slice_iter(contents)
+        .collect::<Result<_, _>>()
+        .map_err(|_| "is not in PEM form".to_owned())?;
+    if chain.is_empty() { Err("holds no certificate in PEM form".to_owned()) } else { Ok(chain) }
 }
 
 fn not_after(certificate: &CertificateDer<'_>) -> Option<i64> {
     let (_, certificate) = x509_parser::parse_x509_certificate(certificate).ok()?;
     Some(certificate.validity().not_after.timestamp())
-}
-
-/// A file and the setting that names it.
-struct Named<'a> {
-    setting: &'static str,
-    path: &'a Path,
-}
-
-impl Named<'_> {
-    fn wrong(&self, what: impl ToString) -> TlsError {
-        TlsError { setting: self.setting, path: self.path.to_owned(), what: what.to_string() }
-    }
-
-    fn read(&self) -> Result<Vec<u8>, TlsError> {
-        let mut bytes = Vec::new();
-        let read = |bytes| -> io::Result<usize> { File::open(self.path)?.take(FILE_BYTES_MAX + 1).read_to_end(bytes) };
-        read(&mut bytes).map_err(|error| self.wrong(format!("cannot be read: {error}")))?;
-        if bytes.len() as u64 > FILE_BYTES_MAX {
-            return Err(self.wrong(format!("is larger than {FILE_BYTES_MAX} bytes")));
-        }
-        Ok(bytes)
-    }
-
-    /// At least one.
-    fn certificates(&self) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-        let bytes = self.read()?;
-        let chain: Vec<_> = CertificateDer::pem_slice_iter(&bytes)
-            .collect::<Result<_, _>>()
-            .map_err(|_| self.wrong("is not in PEM form"))?;
-        if chain.is_empty() { Err(self.wrong("holds no certificate in PEM form")) } else { Ok(chain) }
-    }
-
-    fn roots(&self) -> Result<RootCertStore, TlsError> {
-        let mut roots = RootCertStore::empty();
-        for (index, certificate) in self.certificates()?.into_iter().enumerate() {
-            roots
-                .add(certificate)
-                .map_err(|error| self.wrong(format!("its certificate {} cannot be used: {error}", index + 1)))?;
-        }
-        Ok(roots)
-    }
 }
