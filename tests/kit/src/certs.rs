@@ -124,7 +124,12 @@ impl Pair {
 pub async fn connect(address: SocketAddr, tls: Option<&Arc<ClientConfig>>) -> Result<Connection> {
     let stream = TcpStream::connect(address).await?;
     stream.set_nodelay(true)?;
+    over(stream, tls).await
+}
+
+/// The same over a connection that there is already.
+pub async fn over(stream: TcpStream, tls: Option<&Arc<ClientConfig>>) -> Result<Connection> {
     let Some(tls) = tls else { return Ok(Box::new(stream)) };
-    let name = ServerName::from(address.ip());
+    let name = ServerName::from(stream.peer_addr()?.ip());
     Ok(Box::new(TlsConnector::from(Arc::clone(tls)).connect(name, stream).await?))
 }
