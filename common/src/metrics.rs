@@ -109,6 +109,9 @@ catalogue! {
         [LabelSet { name: "result", values: &["sent", "limited", "unavailable"] }];
     Counter GATEWAY_EVENTS_POSTS = "bellwire_gateway_events_posts_total", "What clients of event streams said by POST, by what became of it.",
         [LabelSet { name: "result", values: &["taken", "key", "cross_site", "bad_request", "too_large", "unknown", "busy"] }];
+    Counter GATEWAY_RELAY_PUSHES = "bellwire_gateway_relay_pushes_total", "Pushes to the mobile relay, by what became of them; counted by the gateway that sends.",
+        [LabelSet { name: "result", values: &["sent", "gone", "refused", "failed", "expired", "overflow", "unreadable", "cut"] }];
+    Gauge GATEWAY_RELAY_WAITING = "bellwire_gateway_relay_waiting", "Notifications that wait for their turn to the mobile relay.", [];
     Gauge GATEWAY_LOG_LAG_RECORDS = "bellwire_gateway_log_lag_records", "Records that were read from the log and are not yet applied.", [];
     Gauge GATEWAY_NODES = "bellwire_gateway_nodes", "Living gateways, as this node sees them.", [];
     Counter GATEWAY_REPORTS = "bellwire_gateway_reports_total", "Reports that this node appended, by result.",

@@ -2,3 +2,7 @@
 //! device of the user.
 
 pub(crate) mod duty;
+mod request;
+mod sender;
+
+pub use sender::Relay;

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, VecDeque};
 use bytes::Bytes;
 
 use bellwire_common::ids::{NodeId, NotificationId, Offset, UnixMillis, UserId};
-use bellwire_common::record::{Entry, Report};
+use bellwire_common::record::{Entry, Notify, Report};
 
 use crate::delivery::LOST_AFTER_BEATS;
 
@@ -33,6 +33,14 @@ pub(crate) struct Item {
     pub(crate) expires_at: UnixMillis,
     /// The notification as JSON.
     pub(crate) payload: Bytes,
+}
+
+impl Item {
+    /// What stands at an offset.
+    pub(crate) fn new(offset: Offset, notify: Notify) -> Self {
+        let Notify { id, user, expires_at, payload, .. } = notify;
+        Self { offset, id, user, expires_at, payload }
+    }
 }
 
 /// What a node knows of the others' duty and its own; one for each shard.
@@ -142,7 +150,7 @@ impl Duty {
 mod tests {
     use std::collections::BTreeMap;
 
-    use bellwire_common::record::{Notify, Record};
+    use bellwire_common::record::Record;
     use proptest::prelude::*;
 
     use super::*;
@@ -209,10 +217,7 @@ mod tests {
                 node.machine.apply(offset, record.clone(), || (), &mut touched);
                 let machine = &node.machine;
                 let passed = match record {
-                    Record::Notify(notify) => {
-                        let Notify { id, user, expires_at, payload, .. } = notify.clone();
-                        Vec::from_iter(node.duty.on_notify(Item { offset, id, user, expires_at, payload }))
-                    }
+                    Record::Notify(notify) => Vec::from_iter(node.duty.on_notify(Item::new(offset, notify.clone()))),
                     Record::Report(report) => {
                         let own = |entry: &Entry| *entry == Entry::Beat { number: node.beat.0 };
                         node.beat.1 |= report.node == node.id && report.entries.iter().any(own);
