@@ -117,6 +117,15 @@ catalogue! {
     Counter GATEWAY_REPORTS = "bellwire_gateway_reports_total", "Reports that this node appended, by result.",
         [LabelSet { name: "result", values: &["written", "failed"] }];
 
+    // directory
+    Counter DIRECTORY_LOOKUPS = "bellwire_directory_lookups_total", "Names and users that were looked up in openITCOCKPIT's database, by how that ended; stale is an old answer that stood in.",
+        [LabelSet { name: "what", values: &["host", "service", "user"] },
+         LabelSet { name: "result", values: &["cached", "found", "unknown", "stale", "slow", "away", "refused", "overloaded"] }];
+    Counter DIRECTORY_QUERIES = "bellwire_directory_queries_total", "Queries to openITCOCKPIT's database, by how they ended.",
+        [LabelSet { name: "result", values: &["answered", "refused", "away"] }];
+    Histogram DIRECTORY_QUERY_SECONDS = "bellwire_directory_query_seconds", "From the query to openITCOCKPIT's database to its answer, a connection included.", [], LATENCY_BUCKETS;
+    Gauge DIRECTORY_UP = "bellwire_directory_up", "1 unless openITCOCKPIT's database does not answer.", [];
+
     // http
     Counter HTTP_ACCEPT_ERRORS = "bellwire_http_accept_errors_total", "Failures to accept a connection, such as running out of file descriptors.", [];
 
