@@ -81,7 +81,7 @@ impl Node {
 fn settings() -> GatewaySettings {
     let key = SharedKey::try_new(bellwire_testkit::bellwire::KEY).expect("a key");
     let (shared_key, trusted_proxies) = (Some(key), Vec::new());
-    GatewaySettings { ttl_ms: TTL_MS, shared_key, limits: LIMITS, trusted_proxies, digests: vec![Protocol::Native] }
+    GatewaySettings { ttl_ms: TTL_MS, shared_key, limits: LIMITS, trusted_proxies, digests: vec![Protocol::Native], relay: None }
 }
 
 fn log() -> SharedLog {

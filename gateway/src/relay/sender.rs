@@ -132,7 +132,7 @@ impl Sender {
             }
             return;
         };
-        let url = match url(&relay.address, relay.port) {
+        let url = match url(&relay.address, relay.port.into()) {
             Ok(url) => url,
             Err(error) => {
                 warn!(%error, "the relay's address in the table push_notifications_relay is of no use");
@@ -175,7 +175,7 @@ impl Sender {
         let result = match sent {
             Ok(Verdict::Sent) => "sent",
             Ok(Verdict::Gone) => {
-                self.forget(&item.user, device).await;
+                self.forget(device).await;
                 "gone"
             }
             Ok(Verdict::Refused | Verdict::Later) => "refused",
@@ -185,10 +185,10 @@ impl Sender {
         GATEWAY_RELAY_PUSHES.count(&[result]);
     }
 
-    /// Another user of the same device has told the relay so.
-    async fn forget(&self, user: &UserId, device: &Device) {
-        match self.directory.remove_device(user, device).await {
-            Ok(()) => info!(%user, "a device that is gone was removed"),
+    /// Of this user only: another one may have signed in on the same device since.
+    async fn forget(&self, device: &Device) {
+        match self.directory.remove_device(device).await {
+            Ok(()) => info!(user = device.user, "a device that is gone was removed"),
             Err(error) => warn!(%error, "a device that is gone cannot be removed from mobile_devices"),
         }
     }
