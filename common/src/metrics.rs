@@ -79,7 +79,7 @@ catalogue! {
     Counter INGEST_NOTIFICATIONS = "bellwire_ingest_notifications_total", "Notifications that ingest was given, by what became of them.",
         [LabelSet { name: "result", values: &["accepted", "stale", "invalid", "unavailable"] }];
     Counter INGEST_REQUESTS_REFUSED = "bellwire_ingest_requests_refused_total", "Requests that ingest refused as a whole, by reason.",
-        [LabelSet { name: "reason", values: &["method", "token", "peer", "forwarded", "media_type", "overloaded", "body_too_large", "timeout", "incomplete", "json", "batch_too_large"] }];
+        [LabelSet { name: "reason", values: &["method", "client_certificate", "token", "peer", "forwarded", "media_type", "overloaded", "body_too_large", "timeout", "incomplete", "json", "batch_too_large"] }];
     Histogram INGEST_APPEND_SECONDS = "bellwire_ingest_append_seconds", "From the checked request to the confirmed append.", [], LATENCY_BUCKETS;
 
     // gateway
@@ -126,8 +126,15 @@ catalogue! {
     Histogram DIRECTORY_QUERY_SECONDS = "bellwire_directory_query_seconds", "From the query to openITCOCKPIT's database to its answer, a connection included.", [], LATENCY_BUCKETS;
     Gauge DIRECTORY_UP = "bellwire_directory_up", "1 unless openITCOCKPIT's database does not answer.", [];
 
+    // files
+    Counter FILES_RELOADED = "bellwire_files_reloaded_total", "Files that changed and were read again, by what they are for; failed leaves what was read before.",
+        [LabelSet { name: "file", values: &["tokens", "shared_key", "jwt_keys", "certificate", "client_ca"] }, LabelSet { name: "result", values: &["ok", "failed"] }];
+
     // http
     Counter HTTP_ACCEPT_ERRORS = "bellwire_http_accept_errors_total", "Failures to accept a connection, such as running out of file descriptors.", [];
+    Counter HTTP_TLS_HANDSHAKES_FAILED = "bellwire_http_tls_handshakes_failed_total", "Connections that ended without a TLS handshake, by reason.",
+        [LabelSet { name: "reason", values: &["plain_http", "timeout", "lost", "malformed", "incompatible", "certificate_refused", "client_certificate"] }];
+    Gauge TLS_CERTIFICATE_NOT_AFTER = "bellwire_tls_certificate_not_after_timestamp_seconds", "When the certificate in use ends, in seconds since 1970.", [];
 
     // process: the names that all Prometheus clients use
     Gauge PROCESS_RESIDENT_MEMORY_BYTES = "process_resident_memory_bytes", "Resident memory of the process.", [];

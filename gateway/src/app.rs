@@ -84,7 +84,9 @@ impl Gateway {
             user_bytes: USER_BYTES_MAX,
             shard_bytes: SHARD_BYTES_MAX,
         };
-        let shard = |number| Shard::new(ids::Shard(number), node, Arc::clone(log), limits.clone(), Arc::clone(&meters), relay.clone());
+        let shard = |number| {
+            Shard::new(ids::Shard(number), node, Arc::clone(log), limits.clone(), Arc::clone(&meters), relay.clone())
+        };
         let shards: Vec<Arc<Shard>> = (0..log.shards()).map(shard).collect();
         let hub = Hub::new(node, shards, settings, meters);
         info!(%node, shards = log.shards(), "gateway starts");

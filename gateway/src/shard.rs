@@ -17,8 +17,8 @@ use crate::delivery::reporter::Mine;
 use crate::delivery::{Happened, Limits, Next, Position, Reached, Replica, Timing, Touched};
 use crate::frames::Frames;
 use crate::meters::Meters;
-use crate::relay::duty::{Duty, Item};
 use crate::relay::Relay;
+use crate::relay::duty::{Duty, Item};
 use crate::tab::Tab;
 use crate::trace::{self, Journal};
 

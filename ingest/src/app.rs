@@ -28,6 +28,8 @@ pub struct IngestSettings {
     pub ttl_ms: u64,
     /// Who may send.
     pub tokens: Tokens,
+    /// Senders need a certificate ([`bellwire_common::http::ClientCertificate`]), beside a token if there are any.
+    pub needs_certificate: bool,
     /// What requests may cost.
     pub limits: Limits,
     /// This machine's clock.
@@ -94,7 +96,7 @@ impl IngestSettings {
     /// Settings with the usual limits and this machine's clock.
     #[must_use]
     pub fn new(ttl_ms: u64, tokens: Tokens) -> Self {
-        Self { ttl_ms, tokens, limits: Limits::default(), clock: UnixMillis::now }
+        Self { ttl_ms, tokens, needs_certificate: false, limits: Limits::default(), clock: UnixMillis::now }
     }
 }
 

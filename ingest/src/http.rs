@@ -61,7 +61,7 @@ async fn method_not_allowed(State(_): State<Ingest>) -> Response {
 /// The whole body of a request that may send. The reservation lasts as long as the request.
 async fn receive(ingest: &Ingest, request: Request) -> Result<(Bytes, Reservation), Refusal> {
     let (parts, body) = request.into_parts();
-    auth::admit(&ingest.settings().tokens, &parts)?;
+    auth::admit(ingest.settings(), &parts)?;
     if is_encoded(&parts) {
         return Err(Refusal::MediaType);
     }

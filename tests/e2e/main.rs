@@ -9,5 +9,6 @@ mod notify;
 mod proofs;
 mod standalone;
 mod support;
+mod tls;
 mod trace;
 mod trial;

@@ -61,8 +61,7 @@ impl Relay {
     /// Starts to send what it is given. `ca`: authorities in PEM form instead of the system's. Must be called within a tokio
     /// runtime.
     pub fn start(directory: Directory, ca: Option<String>) -> Result<Self, TrustError> {
-        let terms =
-            Terms { timeout: ANSWER_WITHIN, concurrency: CONCURRENCY, answer_bytes_max: ANSWER_BYTES_MAX, ca };
+        let terms = Terms { timeout: ANSWER_WITHIN, concurrency: CONCURRENCY, answer_bytes_max: ANSWER_BYTES_MAX, ca };
         let (queue, waiting) = mpsc::channel(WAITING_MAX);
         let (working, stop) = (TaskTracker::new(), CancellationToken::new());
         GATEWAY_RELAY_PUSHES.zero();
@@ -125,7 +124,8 @@ impl Sender {
         let Ok(notification) = serde_json::from_slice::<Notification>(&item.payload) else {
             return GATEWAY_RELAY_PUSHES.count(&["unreadable"]);
         };
-        let found = again(item, async || self.targets(&item.user).await.map_err(|error| debug!(%error, "no devices"))).await;
+        let found =
+            again(item, async || self.targets(&item.user).await.map_err(|error| debug!(%error, "no devices"))).await;
         let Ok(Some((relay, devices))) = found else {
             if found.is_err() {
                 GATEWAY_RELAY_PUSHES.count(&["failed"]);

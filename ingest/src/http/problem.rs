@@ -24,6 +24,8 @@ pub const ERRORS_MAX: usize = 100;
 pub(crate) enum Refusal {
     /// It is not a POST.
     Method,
+    /// It came without the certificate that senders need.
+    ClientCertificate,
     /// It has no token, or a wrong one.
     Token,
     /// There are no tokens, and it does not come from this machine.
@@ -127,6 +129,7 @@ impl Refusal {
     fn label(&self) -> &'static str {
         match self {
             Self::Method => "method",
+            Self::ClientCertificate => "client_certificate",
             Self::Token => "token",
             Self::NotLocal(NotLocal::Peer) => "peer",
             Self::NotLocal(NotLocal::Header(_)) => "forwarded",
@@ -144,7 +147,7 @@ impl Refusal {
         match self {
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::Token => StatusCode::UNAUTHORIZED,
-            Self::NotLocal(_) => StatusCode::FORBIDDEN,
+            Self::ClientCertificate | Self::NotLocal(_) => StatusCode::FORBIDDEN,
             Self::MediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
             Self::BodyTooLarge | Self::BatchTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
@@ -156,6 +159,11 @@ impl Refusal {
     fn detail(&self) -> Cow<'static, str> {
         match self {
             Self::Method => "only POST is taken here".into(),
+            Self::ClientCertificate => {
+                "a client certificate is needed that an authority of ingest-client-ca-file has signed (bellwire-notify \
+                 --client-cert and --client-key, curl --cert and --key)"
+                    .into()
+            }
             Self::Token => "a bearer token of this ingest is needed".into(),
             Self::NotLocal(NotLocal::Peer) => {
                 "without an ingest tokens file only senders on the same machine are let in".into()
