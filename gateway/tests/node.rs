@@ -24,6 +24,8 @@ mod cases;
 mod events;
 #[path = "node/limits.rs"]
 mod limits;
+#[path = "node/relay.rs"]
+mod relay;
 #[path = "node/slow.rs"]
 mod slow;
 #[path = "node/storm.rs"]

@@ -31,7 +31,7 @@ const PAUSES: [Duration; 4] =
 const ANSWER_BYTES_MAX: u64 = 64 * 1024;
 
 /// The way to the mobile app. Clones share one queue.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct Relay {
     queue: mpsc::Sender<Item>,
     working: TaskTracker,
@@ -124,13 +124,10 @@ impl Sender {
         let Ok(notification) = serde_json::from_slice::<Notification>(&item.payload) else {
             return GATEWAY_RELAY_PUSHES.count(&["unreadable"]);
         };
-        let found =
-            again(item, async || self.targets(&item.user).await.map_err(|error| debug!(%error, "no devices"))).await;
-        let Ok(Some((relay, devices))) = found else {
-            if found.is_err() {
-                GATEWAY_RELAY_PUSHES.count(&["failed"]);
-            }
-            return;
+        let (relay, devices) = match self.find(item).await {
+            Ok(Some(found)) => found,
+            Ok(None) => return,
+            Err(ended) => return GATEWAY_RELAY_PUSHES.count(&[ended.label()]),
         };
         let url = match url(&relay.address, relay.port.into()) {
             Ok(url) => url,
@@ -139,8 +136,23 @@ impl Sender {
                 return GATEWAY_RELAY_PUSHES.count(&["failed"]);
             }
         };
-        let pushes = devices.iter().map(|device| self.push(item, &url, &relay, device, user, &notification));
+        let mut pushes = Vec::with_capacity(devices.len());
+        for device in &devices {
+            let push = Push::new(&notification, user, &device.id, relay.auth_key.expose());
+            pushes.push(self.push(item, &url, relay.auth_key.expose(), device, push));
+        }
         join_all(pushes).await;
+    }
+
+    async fn find(&self, item: &Item) -> Result<Option<(RelayRow, Vec<Device>)>, Ended> {
+        let mut tries = Tries::of(item);
+        loop {
+            tries.next().await?;
+            match self.targets(&item.user).await {
+                Ok(found) => return Ok(found),
+                Err(error) => debug!(%error, "the database does not tell the devices; trying again"),
+            }
+        }
     }
 
     /// The relay and the user's devices; none where there is nothing to send to.
@@ -150,39 +162,31 @@ impl Sender {
         Ok((!devices.is_empty()).then_some((relay, devices)))
     }
 
-    async fn push(
-        &self,
-        item: &Item,
-        url: &str,
-        relay: &RelayRow,
-        device: &Device,
-        user: i64,
-        notification: &Notification,
-    ) {
-        let key = relay.auth_key.expose();
-        let push = Push::new(notification, user, &device.id, key);
-        let Ok(body) = serde_json::to_vec(&push) else { return GATEWAY_RELAY_PUSHES.count(&["unreadable"]) };
-        let headers = [("content-type", &b"application/json"[..]), ("x-api-key", key.as_bytes())];
-        let sent = again(item, async || {
-            let answer = self.client.post(url, &headers, body.clone()).await;
-            let verdict = judge(&answer);
-            if verdict == Verdict::Later {
-                debug!(?answer, "the relay did not take a push; trying again");
-            }
-            if verdict == Verdict::Later { Err(()) } else { Ok(verdict) }
-        })
-        .await;
-        let result = match sent {
+    async fn push(&self, item: &Item, url: &str, key: &str, device: &Device, push: Push<'_>) {
+        let result = match self.until_answered(item, url, key, &push).await {
             Ok(Verdict::Sent) => "sent",
             Ok(Verdict::Gone) => {
                 self.forget(device).await;
                 "gone"
             }
             Ok(Verdict::Refused | Verdict::Later) => "refused",
-            Err(Ended::Expired) => "expired",
-            Err(Ended::Failed) => "failed",
+            Err(ended) => ended.label(),
         };
         GATEWAY_RELAY_PUSHES.count(&[result]);
+    }
+
+    async fn until_answered(&self, item: &Item, url: &str, key: &str, push: &Push<'_>) -> Result<Verdict, Ended> {
+        let body = serde_json::to_vec(push).map_err(|_| Ended::Failed)?;
+        let headers = [("content-type", &b"application/json"[..]), ("x-api-key", key.as_bytes())];
+        let mut tries = Tries::of(item);
+        loop {
+            tries.next().await?;
+            let answer = self.client.post(url, &headers, body.clone()).await;
+            match judge(&answer) {
+                Verdict::Later => debug!(?answer, "the relay did not take a push; trying again"),
+                verdict => return Ok(verdict),
+            }
+        }
     }
 
     /// Of this user only: another one may have signed in on the same device since.
@@ -195,23 +199,41 @@ impl Sender {
 }
 
 /// Why something was given up.
+#[derive(Debug, Clone, Copy)]
 enum Ended {
     Expired,
     Failed,
 }
 
-/// Tries until it succeeds, the notification expires, or there were pauses enough.
-async fn again<T>(item: &Item, mut call: impl AsyncFnMut() -> Result<T, ()>) -> Result<T, Ended> {
-    let mut pauses = PAUSES.iter();
-    loop {
-        if item.expires_at <= UnixMillis::now() {
-            return Err(Ended::Expired);
+/// Until the notification expires, or there were pauses enough.
+struct Tries {
+    expires_at: UnixMillis,
+    /// The first comes at once.
+    begun: bool,
+    pauses: std::slice::Iter<'static, Duration>,
+}
+
+impl Tries {
+    fn of(item: &Item) -> Self {
+        Self { expires_at: item.expires_at, begun: false, pauses: PAUSES.iter() }
+    }
+
+    /// When it is time for the next one.
+    async fn next(&mut self) -> Result<(), Ended> {
+        if std::mem::replace(&mut self.begun, true) {
+            let pause = self.pauses.next().ok_or(Ended::Failed)?;
+            sleep(pause.mul_f64(0.5 + fastrand::f64())).await;
         }
-        if let Ok(done) = call().await {
-            return Ok(done);
+        if self.expires_at <= UnixMillis::now() { Err(Ended::Expired) } else { Ok(()) }
+    }
+}
+
+impl Ended {
+    fn label(self) -> &'static str {
+        match self {
+            Self::Expired => "expired",
+            Self::Failed => "failed",
         }
-        let Some(pause) = pauses.next() else { return Err(Ended::Failed) };
-        sleep(pause.mul_f64(0.5 + fastrand::f64())).await;
     }
 }
 
