@@ -53,7 +53,13 @@ pub(crate) fn shared_key(key: &Secret) -> Result<SharedKey, Invalid> {
 }
 
 /// Starts the gateway on `log`.
-pub(crate) fn start(ttl: Duration, shared_key: Option<SharedKey>, tabs: Tabs, log: &SharedLog) -> Gateway {
+pub(crate) fn start(
+    ttl: Duration,
+    shared_key: Option<SharedKey>,
+    tabs: Tabs,
+    relay: Option<Relay>,
+    log: &SharedLog,
+) -> Gateway {
     let ttl_ms = u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX);
     if shared_key.as_ref().is_some_and(|key| !key.is_subprotocol()) {
         warn!(
@@ -72,6 +78,7 @@ pub(crate) fn start(ttl: Duration, shared_key: Option<SharedKey>, tabs: Tabs, lo
         limits,
         trusted_proxies: tabs.trusted_proxies,
         digests: digests(tabs.digests),
+        relay,
     };
     Gateway::start(settings, &Arc::clone(log))
 }

@@ -112,10 +112,22 @@ catalogue! {
     Gauge GATEWAY_JWT_KEYS = "bellwire_gateway_jwt_keys", "Keys that users' tokens are checked with.", [];
     Counter GATEWAY_TOKENS_REFUSED = "bellwire_gateway_tokens_refused_total", "Users' tokens that were refused, by reason.",
         [LabelSet { name: "reason", values: &["malformed", "algorithm", "unknown_key", "signature", "expired", "not_yet", "audience", "issuer", "subject", "too_long", "too_large"] }];
+    Counter GATEWAY_RELAY_PUSHES = "bellwire_gateway_relay_pushes_total", "Pushes to the mobile relay, by what became of them; counted by the gateway that sends.",
+        [LabelSet { name: "result", values: &["sent", "gone", "refused", "failed", "expired", "overflow", "unreadable", "cut"] }];
+    Gauge GATEWAY_RELAY_WAITING = "bellwire_gateway_relay_waiting", "Notifications that wait for their turn to the mobile relay.", [];
     Gauge GATEWAY_LOG_LAG_RECORDS = "bellwire_gateway_log_lag_records", "Records that were read from the log and are not yet applied.", [];
     Gauge GATEWAY_NODES = "bellwire_gateway_nodes", "Living gateways, as this node sees them.", [];
     Counter GATEWAY_REPORTS = "bellwire_gateway_reports_total", "Reports that this node appended, by result.",
         [LabelSet { name: "result", values: &["written", "failed"] }];
+
+    // directory
+    Counter DIRECTORY_LOOKUPS = "bellwire_directory_lookups_total", "Names and users that were looked up in openITCOCKPIT's database, by how that ended; stale is an old answer that stood in.",
+        [LabelSet { name: "what", values: &["host", "service", "user"] },
+         LabelSet { name: "result", values: &["cached", "found", "unknown", "stale", "slow", "away", "refused", "overloaded"] }];
+    Counter DIRECTORY_QUERIES = "bellwire_directory_queries_total", "Queries to openITCOCKPIT's database, by how they ended.",
+        [LabelSet { name: "result", values: &["answered", "refused", "away"] }];
+    Histogram DIRECTORY_QUERY_SECONDS = "bellwire_directory_query_seconds", "From the query to openITCOCKPIT's database to its answer, a connection included.", [], LATENCY_BUCKETS;
+    Gauge DIRECTORY_UP = "bellwire_directory_up", "1 unless openITCOCKPIT's database does not answer.", [];
 
     // files
     Counter FILES_RELOADED = "bellwire_files_reloaded_total", "Files that changed and were read again, by what they are for; failed leaves what was read before.",

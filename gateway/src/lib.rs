@@ -19,6 +19,7 @@ mod meters;
 mod pace;
 mod peer;
 pub mod protocol;
+mod relay;
 mod session;
 mod shard;
 mod storm;

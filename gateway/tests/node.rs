@@ -24,6 +24,8 @@ mod cases;
 mod events;
 #[path = "node/limits.rs"]
 mod limits;
+#[path = "node/relay.rs"]
+mod relay;
 #[path = "node/slow.rs"]
 mod slow;
 #[path = "node/storm.rs"]
@@ -87,7 +89,14 @@ impl Node {
 fn settings() -> GatewaySettings {
     let key = SharedKey::try_new(bellwire_testkit::bellwire::KEY).expect("a key");
     let (shared_key, trusted_proxies) = (Some(key), Vec::new());
-    GatewaySettings { ttl_ms: TTL_MS, shared_key, limits: LIMITS, trusted_proxies, digests: vec![Protocol::Native] }
+    GatewaySettings {
+        ttl_ms: TTL_MS,
+        shared_key,
+        limits: LIMITS,
+        trusted_proxies,
+        digests: vec![Protocol::Native],
+        relay: None,
+    }
 }
 
 fn log() -> SharedLog {
