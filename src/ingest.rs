@@ -18,9 +18,10 @@ use crate::node::{self, Running};
 pub(crate) async fn run(settings: settings::Ingest, mut listeners: Listeners) -> anyhow::Result<()> {
     let tokens = tokens(settings.intake.tokens_file.as_deref())?;
     let running = Running::start(&settings.node, Role::Ingest, &mut listeners)?;
+    tokens.watch(running.shutdown.clone());
     let reserved = listeners.reserve(settings.listen).context("listen")?;
     let log = node::open_log(&settings.node, Role::Ingest).await?;
-    let router = router(settings.node.ttl, tokens, &log).fallback(bellwire_ingest::not_found);
+    let router = router(settings.node.ttl, &settings.intake, tokens, &log).fallback(bellwire_ingest::not_found);
     let served = serve("notifications", reserved, router, node::limits(settings.node.drain), &running.shutdown)?;
     // Ingest reads nothing. Without RabbitMQ it answers 503, which senders know what to do with.
     running.readiness.caught_up();
@@ -40,7 +41,9 @@ pub(crate) fn tokens(file: Option<&Path>) -> Result<Tokens, Invalid> {
 }
 
 /// The routes of ingest in front of `log`.
-pub(crate) fn router(ttl: Duration, tokens: Tokens, log: &SharedLog) -> Router {
+pub(crate) fn router(ttl: Duration, intake: &settings::Intake, tokens: Tokens, log: &SharedLog) -> Router {
     let ttl_ms = u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX);
-    bellwire_ingest::router(Ingest::new(IngestSettings::new(ttl_ms, tokens), SharedLog::clone(log)))
+    let user_label = intake.user_label.clone();
+    let settings = IngestSettings { user_label, ..IngestSettings::new(ttl_ms, tokens) };
+    bellwire_ingest::router(Ingest::new(settings, SharedLog::clone(log)))
 }

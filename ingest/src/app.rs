@@ -1,7 +1,8 @@
 //! What ingest is made of, and the one way from decisions to the log.
 
-use std::sync::Arc;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -14,8 +15,12 @@ use bellwire_common::log::{AppendError, Safety, SharedLog};
 use bellwire_common::metrics::{self, CounterSeries, HistogramSeries};
 use bellwire_common::notification::FieldError;
 
+use crate::failures::Failures;
 use crate::intake::{Decision, Terms, Verdict};
-use crate::tokens::Tokens;
+use crate::tokens::{Grant, Tokens};
+
+/// The usual [`IngestSettings::user_label`].
+pub const USER_LABEL: &str = "bellwire_user";
 
 /// Ingest, shared by all requests.
 #[derive(Debug, Clone)]
@@ -28,6 +33,8 @@ pub struct IngestSettings {
     pub ttl_ms: u64,
     /// Who may send.
     pub tokens: Tokens,
+    /// Label of an alert that names its users.
+    pub user_label: String,
     /// What requests may cost.
     pub limits: Limits,
     /// This machine's clock.
@@ -50,6 +57,7 @@ struct Inner {
     settings: IngestSettings,
     log: SharedLog,
     bodies_bytes: AtomicUsize,
+    failures: Mutex<Failures>,
     /// Per shard: the last append failed.
     failing: Vec<AtomicBool>,
     results: [CounterSeries; Status::ALL.len()],
@@ -91,10 +99,11 @@ pub(crate) struct Reservation {
 // === impl IngestSettings ===
 
 impl IngestSettings {
-    /// Settings with the usual limits and this machine's clock.
+    /// Settings with the usual label and limits and this machine's clock.
     #[must_use]
     pub fn new(ttl_ms: u64, tokens: Tokens) -> Self {
-        Self { ttl_ms, tokens, limits: Limits::default(), clock: UnixMillis::now }
+        let user_label = USER_LABEL.to_owned();
+        Self { ttl_ms, tokens, user_label, limits: Limits::default(), clock: UnixMillis::now }
     }
 }
 
@@ -119,6 +128,7 @@ impl Ingest {
         Self(Arc::new(Inner {
             settings,
             bodies_bytes: AtomicUsize::new(0),
+            failures: Mutex::default(),
             failing: (0..log.shards()).map(|_| AtomicBool::new(false)).collect(),
             results: Status::ALL.map(|status| metrics::INGEST_NOTIFICATIONS.with(&[status.label()])),
             append_seconds: metrics::INGEST_APPEND_SECONDS.with(&[]),
@@ -130,9 +140,22 @@ impl Ingest {
         &self.0.settings
     }
 
-    pub(crate) fn terms(&self) -> Terms {
+    pub(crate) fn terms<'a>(&self, grant: &'a Grant) -> Terms<'a> {
         let settings = &self.0.settings;
-        Terms { now: (settings.clock)(), ttl_ms: settings.ttl_ms, shards: self.0.log.shards() }
+        Terms { now: (settings.clock)(), ttl_ms: settings.ttl_ms, shards: self.0.log.shards(), grant }
+    }
+
+    /// Seconds that `peer` has to wait for its wrong tokens.
+    pub(crate) fn wait(&self, peer: IpAddr) -> Option<u64> {
+        self.failures().wait((self.0.settings.clock)(), peer)
+    }
+
+    pub(crate) fn count_failure(&self, peer: IpAddr) {
+        self.failures().count((self.0.settings.clock)(), peer);
+    }
+
+    fn failures(&self) -> std::sync::MutexGuard<'_, Failures> {
+        self.0.failures.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// None when too much is in progress already.

@@ -3,6 +3,8 @@
 //! A request passes, in this order: the method, who sends it, the limits of its body, JSON. What fails there
 //! is refused as a whole, counted by its reason.
 
+use std::sync::Arc;
+
 use axum::Router;
 use axum::body::{Body, HttpBody};
 use axum::extract::{Request, State};
@@ -17,6 +19,7 @@ use bellwire_common::ids::UnixMillis;
 
 use crate::app::{Ingest, Reservation};
 use crate::intake::Terms;
+use crate::tokens::Grant;
 
 mod auth;
 mod message;
@@ -51,17 +54,26 @@ pub fn router(ingest: Ingest) -> Router {
 /// its promises. None where the answer is an error, or that it is stale.
 #[must_use]
 pub fn message_record(body: &[u8], now: UnixMillis, ttl_ms: u64) -> Option<Bytes> {
-    message::record(body, Terms { now, ttl_ms, shards: 1 })
+    message::record(body, Terms { now, ttl_ms, shards: 1, grant: &Grant::default() })
 }
 
 async fn method_not_allowed(State(_): State<Ingest>) -> Response {
     Refusal::Method.into_response()
 }
 
-/// The whole body of a request that may send. The reservation lasts as long as the request.
-async fn receive(ingest: &Ingest, request: Request) -> Result<(Bytes, Reservation), Refusal> {
+/// What a request that may send brings.
+struct Received {
+    /// What its sender may do.
+    grant: Arc<Grant>,
+    /// All of it.
+    body: Bytes,
+    /// Lasts as long as the request.
+    _reservation: Reservation,
+}
+
+async fn receive(ingest: &Ingest, request: Request) -> Result<Received, Refusal> {
     let (parts, body) = request.into_parts();
-    auth::admit(&ingest.settings().tokens, &parts)?;
+    let grant = auth::admit(ingest, &parts)?;
     if is_encoded(&parts) {
         return Err(Refusal::MediaType);
     }
@@ -73,7 +85,7 @@ async fn receive(ingest: &Ingest, request: Request) -> Result<(Bytes, Reservatio
     let reservation = ingest.reserve(cost).ok_or(Refusal::Overloaded)?;
     let body = tokio::time::timeout(ingest.settings().limits.body_timeout, read(body));
     let body = body.await.map_err(|_| Refusal::Timeout)??;
-    Ok((body, reservation))
+    Ok(Received { grant, body, _reservation: reservation })
 }
 
 async fn read(body: Body) -> Result<Bytes, Refusal> {

@@ -5,12 +5,14 @@
 //! `intake` decides and is pure. `docs/ingest.md` is the promise to senders.
 
 pub mod app;
+mod failures;
 pub mod http;
 mod id;
 mod intake;
 pub mod tokens;
 
 pub use app::{Ingest, IngestSettings, Limits};
+pub use failures::FAILURES_PER_MINUTE_MAX;
 pub use http::{not_found, router};
 pub use intake::BATCH_ITEMS_MAX;
-pub use tokens::{Tokens, TokensError};
+pub use tokens::Tokens;
