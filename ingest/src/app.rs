@@ -125,6 +125,7 @@ impl Ingest {
     pub fn new(settings: IngestSettings, log: SharedLog) -> Self {
         metrics::INGEST_NOTIFICATIONS.zero();
         metrics::INGEST_REQUESTS_REFUSED.zero();
+        metrics::INGEST_ALERTS_DROPPED.zero();
         Self(Arc::new(Inner {
             settings,
             bodies_bytes: AtomicUsize::new(0),

@@ -11,21 +11,25 @@ use axum::extract::{Request, State};
 use axum::http::header::CONTENT_ENCODING;
 use axum::http::request::Parts;
 use axum::response::Response;
-use axum::routing::post;
+use axum::routing::{get, post};
 use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 
 use bellwire_common::ids::UnixMillis;
 
+use crate::alerts::Users;
 use crate::app::{Ingest, Reservation};
 use crate::intake::Terms;
 use crate::tokens::Grant;
 
+mod alertmanager;
 mod auth;
 mod message;
+mod openapi;
 mod problem;
 mod v1;
 
+pub use openapi::document;
 use problem::Refusal;
 pub use problem::{ERRORS_MAX, not_found};
 
@@ -38,8 +42,8 @@ pub const BODY_COST_MIN: usize = 4 * 1024;
 /// Seconds after which a sender may try again (`Retry-After`).
 pub const RETRY_AFTER_SECONDS: u64 = 2;
 
-/// The routes of ingest, by whole path: `POST /v1/notifications` and `POST /message`. It has no fallback, so that it can
-/// be merged with others; ingest alone adds [`not_found`].
+/// The routes of ingest, by whole path: `POST` of `/v1/notifications`, `/message` and `/v1/alertmanager`, with or without
+/// users behind it; `GET` of `/openapi.json`, which says so to programs. It has no fallback, so that it can be merged with others; ingest alone adds [`not_found`].
 ///
 /// Requests must carry the extension [`bellwire_common::http::Peer`]. One without it counts as coming from another
 /// machine.
@@ -47,6 +51,9 @@ pub fn router(ingest: Ingest) -> Router {
     Router::new()
         .route("/v1/notifications", post(v1::post).fallback(method_not_allowed))
         .route("/message", post(message::post).fallback(method_not_allowed))
+        .route("/v1/alertmanager", post(alertmanager::post).fallback(method_not_allowed))
+        .route("/v1/alertmanager/{users}", post(alertmanager::post_to).fallback(method_not_allowed))
+        .route("/openapi.json", get(openapi::get))
         .with_state(ingest)
 }
 
@@ -55,6 +62,14 @@ pub fn router(ingest: Ingest) -> Router {
 #[must_use]
 pub fn message_record(body: &[u8], now: UnixMillis, ttl_ms: u64) -> Option<Bytes> {
     message::record(body, Terms { now, ttl_ms, shards: 1, grant: &Grant::default() })
+}
+
+/// The records that `POST /v1/alertmanager` appends for a body that comes at `now`, like [`message_record`]. `label` names
+/// the users.
+#[must_use]
+pub fn alert_records(body: &[u8], label: &str, now: UnixMillis, ttl_ms: u64) -> Vec<Bytes> {
+    let terms = Terms { now, ttl_ms, shards: 1, grant: &Grant::default() };
+    alertmanager::records(body, Users::Label(label), terms)
 }
 
 async fn method_not_allowed(State(_): State<Ingest>) -> Response {

@@ -4,6 +4,7 @@
 //! drop what they have by its id. [`app`] ties the parts together, [`http`] translates and decides nothing,
 //! `intake` decides and is pure. `docs/ingest.md` is the promise to senders.
 
+mod alerts;
 pub mod app;
 mod failures;
 pub mod http;
@@ -11,6 +12,7 @@ mod id;
 mod intake;
 pub mod tokens;
 
+pub use alerts::SHOWN_AGAIN_AFTER_MS;
 pub use app::{Ingest, IngestSettings, Limits};
 pub use failures::FAILURES_PER_MINUTE_MAX;
 pub use http::{not_found, router};
