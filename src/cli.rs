@@ -6,7 +6,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use bellwire_common::settings::{Role, add_flags};
 
-use crate::trace;
+use crate::{openitcockpit, trace};
 
 /// What is to be done, with the flags that it was given.
 #[derive(Debug)]
@@ -19,6 +19,8 @@ pub(crate) enum Call {
     Markdown,
     /// Tell what happened to a notification.
     Trace(ArgMatches),
+    /// Print what has to be changed in openITCOCKPIT.
+    Openitcockpit(ArgMatches),
 }
 
 /// Version and revision, as `--version` shows them.
@@ -26,6 +28,7 @@ pub(crate) const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("
 
 const MARKDOWN: &str = "markdown";
 const TRACE: &str = "trace";
+const OPENITCOCKPIT: &str = "openitcockpit";
 
 const ABOUT: &str = "Carries a monitoring engine's notifications to the open browser tabs of the people on call.";
 
@@ -36,6 +39,9 @@ Try it, on this machine, with nothing beside it:
 
 Beside openITCOCKPIT, on one server:
   bellwire --shared-key-file /etc/bellwire/shared-key --openitcockpit-url https://monitoring.example
+
+The two command lines that openITCOCKPIT needs:
+  bellwire openitcockpit commands
 
 Why did nothing come, who got it:
   bellwire trace 1                          a user's browsers and last notifications, or an id's way
@@ -63,6 +69,9 @@ pub(crate) fn parse(args: Vec<OsString>) -> Result<Call, clap::Error> {
     if name == TRACE {
         return Ok(Call::Trace(inner));
     }
+    if name == OPENITCOCKPIT {
+        return Ok(Call::Openitcockpit(inner));
+    }
     if inner.get_flag(MARKDOWN) {
         return Ok(Call::Markdown);
     }
@@ -87,6 +96,7 @@ fn command() -> Command {
         .subcommands(Role::ALL.map(|role| add_flags(Command::new(role.name()).about(about(role)), role)))
         .subcommand(notify())
         .subcommand(trace::command(TRACE))
+        .subcommand(openitcockpit::command(OPENITCOCKPIT))
         .subcommand(config());
     add_flags(root, Role::Standalone)
 }
@@ -144,6 +154,7 @@ mod tests {
         assert!(matches!(parsed("bellwire config gateway --shards 3"), Ok(Call::Config(Role::Gateway, _))));
         assert!(matches!(parsed("bellwire config --markdown"), Ok(Call::Markdown)));
         assert!(matches!(parsed("bellwire trace 7"), Ok(Call::Trace(_))));
+        assert!(matches!(parsed("bellwire openitcockpit commands"), Ok(Call::Openitcockpit(_))));
     }
 
     #[test]
@@ -156,6 +167,8 @@ mod tests {
             "bellwire trace",
             "bellwire trace 7 --user 7",
             "bellwire trace 7 8",
+            "bellwire openitcockpit",
+            "bellwire openitcockpit commands extra",
         ] {
             assert!(parsed(line).unwrap_err().use_stderr(), "{line}");
         }

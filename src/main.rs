@@ -1,9 +1,11 @@
-//! The program: `bellwire standalone`, `gateway`, `ingest`, `notify`, `trace`, `config`.
+//! The program: `bellwire standalone`, `gateway`, `ingest`, `notify`, `trace`, `openitcockpit`,
+//! `config`.
 
 mod cli;
 mod gateway;
 mod ingest;
 mod node;
+mod openitcockpit;
 mod standalone;
 mod trace;
 mod trial;
@@ -57,6 +59,7 @@ fn main() -> ExitCode {
     let result = match call {
         Call::Run(role, flags) => run(role, &Sources { flags: &flags, env: &env, read: &read }, &program),
         Call::Config(role, flags) => config(role, &Sources { flags: &flags, env: &env, read: &read }),
+        Call::Openitcockpit(flags) => print(&openitcockpit::text(&flags)),
         Call::Markdown => print(&settings::markdown()),
         Call::Trace(flags) => trace::run(&flags, &env).and_then(|told| {
             print(&told.text)?;

@@ -128,7 +128,12 @@ fn acknowledgement(facts: &Facts<'_>) -> String {
     match (author.is_empty(), comment.is_empty()) {
         (false, false) => format!("{author}: {comment}"),
         (false, true) => author,
-        (true, _) => comment,
+        (true, false) => comment,
+        // Definitions that keep both away from a shell leave them out: then what the problem is says most.
+        (true, true) => match shown(facts.output, limits::BODY_SHOWN_BYTES_MAX, Lines::Many) {
+            output if output.is_empty() => "The problem was acknowledged.".to_owned(),
+            output => output,
+        },
     }
 }
 
@@ -209,11 +214,12 @@ mod tests {
             state: 1,
             host: None,
             service: None,
-            output: "not shown",
+            output: "the output",
             author,
             comment,
         };
-        assert_eq!(body(&facts("", "")), "");
+        assert_eq!(body(&facts("", "")), "the output");
+        assert_eq!(body(&Facts { output: " ", ..facts("", "") }), "The problem was acknowledged.");
         assert_eq!(body(&facts("bob", "")), "bob");
         assert_eq!(body(&facts("", "on it")), "on it");
         assert_eq!(body(&facts("bob", "line 1\\nline 2")), "bob: line 1\nline 2");

@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use crate::address::{Address, AddressError};
+use crate::macros::{Engine, Macros};
 use crate::options::{Key, OPTIONS, Opt};
 use crate::request::{
     AUTHOR_BYTES_MAX, Object, Request, TEXT_BYTES_MAX, TTL_MAX, TYPE_BYTES_MAX, cut, new_id, seconds,
@@ -44,6 +45,8 @@ pub(crate) struct Delivery {
     pub(crate) spool: Option<PathBuf>,
     /// For everything together, from the start of the process.
     pub(crate) deadline: Duration,
+    /// Checkmk asks: it tries again after 1, and after 2 never.
+    pub(crate) for_checkmk: bool,
 }
 
 /// A command, and what to say of the arguments that were not taken as they stand.
@@ -68,6 +71,16 @@ pub(crate) enum UsageError {
     User(String),
     #[error("--{0} must be a time such as 10, 10s, 500ms or 1m, above 0 and at most {1:?}, not {2:?}")]
     Time(&'static str, Duration, String),
+    #[error(
+        "--from-env finds no macros: none of NOTIFY_HOSTNAME, ICINGA_HOSTNAME, NAGIOS_HOSTNAME is set (Nagios needs enable_environment_macros=1)"
+    )]
+    NoMacros,
+    #[error(
+        "--user-from must be up to 8 names of macros without prefix and $, such as CONTACTNAME, separated by commas, not {0:?}"
+    )]
+    UserFrom(String),
+    #[error("--user-from goes only with --from-env")]
+    UserFromAlone,
     #[error("--{0} goes only with --type message")]
     MessageOnly(&'static str),
     #[error(transparent)]
@@ -83,7 +96,7 @@ pub(crate) fn parse(
     // openITCOCKPIT's console program takes the command's name as its first argument.
     args.next_if(|first| first == "send_push_notification");
     let flush = args.next_if(|first| first == "flush").is_some();
-    let mut given = Given { values: vec![None; OPTIONS.len()], env };
+    let mut given = Given { values: vec![None; OPTIONS.len()], env, macros: None };
     let mut remarks = given.read(args)?.iter().map(|word| ignored(word)).collect::<Vec<_>>();
     let command = if given.has(Key::Help) {
         Command::Help
@@ -94,6 +107,7 @@ pub(crate) fn parse(
         let spool = delivery.spool.clone().ok_or(UsageError::Missing("spool", "the directory to deliver from"))?;
         Command::Flush(spool, delivery)
     } else {
+        given.find_macros()?;
         match given.user()? {
             Some(user) => Command::Send(Box::new(given.request(user, &mut remarks)?), given.delivery()?),
             None => Command::Nobody,
@@ -106,6 +120,8 @@ struct Given<'a> {
     /// By [`Key`].
     values: Vec<Option<OsString>>,
     env: &'a dyn Fn(&str) -> Option<OsString>,
+    /// With `--from-env`.
+    macros: Option<Macros<'a>>,
 }
 
 impl Given<'_> {
@@ -150,10 +166,21 @@ impl Given<'_> {
         self.values[key as usize].is_some()
     }
 
-    /// As given, even if empty; else the environment's, unless empty.
+    fn find_macros(&mut self) -> Result<(), UsageError> {
+        if !self.has(Key::FromEnv) {
+            return if self.has(Key::UserFrom) { Err(UsageError::UserFromAlone) } else { Ok(()) };
+        }
+        let user_from = self.text(Key::UserFrom);
+        let macros = Macros::find(self.env, &user_from).map_err(|_| UsageError::UserFrom(user_from))?;
+        self.macros = Some(macros.ok_or(UsageError::NoMacros)?);
+        Ok(())
+    }
+
+    /// As given, even if empty; else the environment's, unless empty; else the engine's macro.
     fn value(&self, key: Key) -> Option<OsString> {
         let option = &OPTIONS[key as usize];
-        self.values[key as usize].clone().or_else(|| option.env.iter().find_map(|name| self.env(name)))
+        let given = self.values[key as usize].clone().or_else(|| option.env.iter().find_map(|name| self.env(name)));
+        given.or_else(|| self.macros.as_ref()?.value(key))
     }
 
     fn env(&self, name: &str) -> Option<OsString> {
@@ -161,7 +188,10 @@ impl Given<'_> {
     }
 
     fn text(&self, key: Key) -> String {
-        self.value(key).map_or(String::new(), |value| lossy(&value))
+        let text = self.value(key).map_or(String::new(), |value| lossy(&value));
+        // An output may look like a macro and be none.
+        let is_macro = OPTIONS[key as usize].from_macro && key != Key::Output && is_unfilled(&text);
+        if is_macro { String::new() } else { text }
     }
 
     /// A setting: an empty value is as good as none.
@@ -190,9 +220,7 @@ impl Given<'_> {
             return Err(UsageError::Missing("user-id", "who receives"));
         };
         let user = lossy(&value).trim().to_owned();
-        // What a shell leaves of an unknown custom variable is `$`; without a shell it is the macro's name.
-        let unfilled = user.starts_with('$') && user.ends_with('$');
-        if user.bytes().all(|b| b == b'0') || unfilled {
+        if user.bytes().all(|b| b == b'0') || is_unfilled(&user) {
             return Ok(None);
         }
         let negative = user.strip_prefix('-').is_some_and(|rest| rest.bytes().all(|b| b.is_ascii_digit()));
@@ -242,10 +270,12 @@ impl Given<'_> {
             _ => None,
         };
         let engine_text = |key, bytes_max| if is_message { String::new() } else { cut(self.text(key), bytes_max) };
-        Ok(Request {
+        let now = seconds(SystemTime::now());
+        let raised_at = self.macros.as_ref().and_then(Macros::raised_at);
+        let mut request = Request {
             id: new_id(),
             user,
-            timestamp: seconds(SystemTime::now()),
+            timestamp: raised_at.map_or(now, |micros| now.min(micros / 1_000_000)),
             ttl: self.time(Key::Ttl, TTL_MAX)?.map(|ttl| ttl.as_secs().max(1)),
             kind: kind.to_owned(),
             notification_type: engine_text(Key::NotificationType, TYPE_BYTES_MAX),
@@ -258,7 +288,11 @@ impl Given<'_> {
             title: cut(title, TEXT_BYTES_MAX),
             body: if is_message { cut(self.text(Key::Body), TEXT_BYTES_MAX) } else { String::new() },
             url: self.text(Key::Url),
-        })
+        };
+        if let Some(micros) = raised_at {
+            request.id = request.lasting_id(micros);
+        }
+        Ok(request)
     }
 
     fn object(&self, id: Key, name: Key, why: &'static str) -> Result<Object, UsageError> {
@@ -272,6 +306,7 @@ impl Given<'_> {
             ca_file: self.path(Key::CaFile),
             spool: self.path(Key::Spool),
             deadline: self.time(Key::Deadline, DEADLINE_MAX)?.unwrap_or(DEADLINE_DEFAULT),
+            for_checkmk: self.macros.as_ref().is_some_and(|macros| macros.engine == Engine::Checkmk),
         })
     }
 
@@ -307,6 +342,15 @@ fn as_option(arg: &OsStr) -> Result<Option<(&'static Opt, Option<OsString>)>, Us
         Some(option) => Ok(Some((option, value))),
         None => Err(UsageError::Unknown(lossy(arg))),
     }
+}
+
+/// Whether the engine left the macro as it stands; what a shell then leaves of a custom variable is `$`.
+fn is_unfilled(text: &str) -> bool {
+    text == "$"
+        || text
+            .strip_prefix('$')
+            .and_then(|rest| rest.strip_suffix('$'))
+            .is_some_and(|name| !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_'))
 }
 
 fn lossy(text: &OsStr) -> String {

@@ -27,14 +27,18 @@ Exit status:
 Examples:
   Try it:
     {program} --type message --title "Hello" --user-id 1
-  openITCOCKPIT (command "service-notify-by-browser-notification"):
-    {program} --type Service --notificationtype $NOTIFICATIONTYPE$ --hostuuid "$HOSTNAME$"
-      --serviceuuid "$SERVICEDESC$" --state "$SERVICESTATEID$" --output "$SERVICEOUTPUT$"
-      --user-id $_CONTACTOITCUSERID$
+  openITCOCKPIT ("bellwire openitcockpit commands" prints both commands):
+    {program} --type service --notificationtype '$NOTIFICATIONTYPE$' --hostuuid '$HOSTNAME$'
+      --serviceuuid '$SERVICEDESC$' --state '$SERVICESTATEID$' --output '$SERVICEOUTPUT$'
+      --ackauthor '$SERVICEACKAUTHOR$' --ackcomment '$SERVICEACKCOMMENT$'
+      --user-id '$_CONTACTOITCUSERID$'
   Naemon and Nagios:
-    {program} --type host --notificationtype "$NOTIFICATIONTYPE$" --hostuuid "$HOSTNAME$"
-      --state "$HOSTSTATEID$" --output "$HOSTOUTPUT$" --user-id "$CONTACTNAME$"
+    {program} --type host --notificationtype '$NOTIFICATIONTYPE$' --hostuuid '$HOSTNAME$'
+      --state '$HOSTSTATEID$' --output '$HOSTOUTPUT$' --ackauthor '$HOSTACKAUTHOR$'
+      --ackcomment '$HOSTACKCOMMENT$' --user-id '$CONTACTNAME$'
       --ingest http://push1:8083,http://push2:8083 --spool /var/spool/bellwire
+  Nagios with enable_environment_macros=1, for hosts and services alike:
+    {program} --from-env --user-from CONTACTNAME
   Icinga 2 (NotificationCommand; no shell, so nothing needs quotes):
     command = [ {words} ]
     arguments = {
@@ -50,14 +54,12 @@ Examples:
     }
   Checkmk (a script in local/share/check_mk/notifications):
     #!/bin/sh
-    export BELLWIRE_ACKAUTHOR="$NOTIFY_NOTIFICATIONAUTHOR" BELLWIRE_ACKCOMMENT="$NOTIFY_NOTIFICATIONCOMMENT"
-    exec {program} --type "$NOTIFY_WHAT" --notificationtype "$NOTIFY_NOTIFICATIONTYPE" \
-      --hostuuid "$NOTIFY_HOSTNAME" --serviceuuid "$NOTIFY_SERVICEDESC" \
-      --state "${NOTIFY_SERVICESTATEID:-$NOTIFY_HOSTSTATEID}" \
-      --output "${NOTIFY_SERVICEOUTPUT:-$NOTIFY_HOSTOUTPUT}" --user-id "$NOTIFY_CONTACTNAME"
+    # Bellwire: browser notifications
+    exec {program} --from-env
 
-Author and comment of an acknowledgement are not cleaned by the engine: on a command line that a shell sees
-they let whoever may acknowledge run commands. Pass them as environment variables, or leave them out.
+On a command line that a shell sees, $NOTIFICATIONCOMMENT$ and $NOTIFICATIONAUTHOR$ let whoever may acknowledge
+run commands: engines do not clean them. The macros above are cleaned, and single quotes keep the shell out
+(docs/engines/ says more). Or take what is in the environment: --from-env.
 "#;
 
 /// The text of `--help`.

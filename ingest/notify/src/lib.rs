@@ -7,6 +7,7 @@
 //!
 //! - [`options`] the table of options, from which help and documentation are made
 //! - [`args`] arguments and environment in, a checked [`args::Command`] out; pure
+//! - [`macros`] what an engine puts into the environment; pure
 //! - [`address`] the spellings of an ingest's address; pure
 //! - [`request`] the notification as ingest takes it; pure
 //! - [`answer`] what an HTTP answer means; pure
@@ -20,6 +21,7 @@ mod args;
 mod flush;
 mod help;
 mod lookup;
+mod macros;
 mod options;
 mod request;
 mod send;
@@ -39,6 +41,8 @@ use crate::spool::{Spool, SpoolError};
 
 /// The notification is not safe anywhere.
 const EXIT_NOT_SAFE: u8 = 1;
+/// What Checkmk is told of a notification that ingest refuses: it would try 1 again.
+const EXIT_NEVER_AGAIN: u8 = 2;
 /// The command was called wrongly; nothing was tried.
 const EXIT_USAGE: u8 = 2;
 /// Most spooled notifications that one call delivers beside its own: the engine waits for it.
@@ -51,7 +55,7 @@ const FLUSH_PER_CALL_MAX: usize = 100;
 ///
 /// The result is 0 when the notification is safe (confirmed by an ingest, or spooled), or when there is nothing
 /// to do: the contact has no user, or the notification has expired. It is 1 when it is not safe anywhere, and 2
-/// for wrong usage.
+/// for wrong usage, and where Checkmk's macros are taken also for a notification that ingest refuses.
 pub fn run(program: &str, args: impl Iterator<Item = OsString>, env: &dyn Fn(&str) -> Option<OsString>) -> ExitCode {
     let started = Instant::now();
     let notes = Notes { program: Path::new(program).file_name().map_or("bellwire-notify".into(), os_text) };
@@ -112,7 +116,7 @@ fn send(request: &Request, delivery: &Delivery, started: Instant, notes: &Notes)
         Outcome::Stale => notes.say(&format!("dropped because it has expired: {request}")),
         Outcome::Refused(reason) => {
             notes.say(&format!("refused: {reason}: {request}"));
-            return ExitCode::from(EXIT_NOT_SAFE);
+            return ExitCode::from(if delivery.for_checkmk { EXIT_NEVER_AGAIN } else { EXIT_NOT_SAFE });
         }
         Outcome::Unavailable(reasons) | Outcome::NotTaken(reasons) => {
             return keep(request, &body, spool.as_ref(), &reasons, notes);

@@ -51,6 +51,10 @@ options! {
         "the comment of the acknowledgement; safer as environment variable than on a command line that a shell sees";
     UserId "user-id" None, "USER", ["BELLWIRE_USER_ID"], true,
         "who receives; empty, 0 or a macro that the engine did not fill in: nobody, nothing is done";
+    FromEnv "from-env" None, "", [], false,
+        "takes what no option gives from the macros that Nagios (enable_environment_macros=1), Icinga 1 or Checkmk puts into the environment";
+    UserFrom "user-from" None, "MACRO,...", ["BELLWIRE_USER_FROM"], false,
+        "with --from-env: macros that name who receives, without the engine's prefix; the first that is set counts. Without it _CONTACTOITCUSERID,CONTACTNAME";
     HostName "host-name" None, "TEXT", ["BELLWIRE_HOST_NAME"], true, "the host's name to show; without it the --hostuuid";
     ServiceName "service-name" None, "TEXT", ["BELLWIRE_SERVICE_NAME"], true,
         "the service's name to show; without it the --serviceuuid";

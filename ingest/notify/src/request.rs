@@ -1,8 +1,8 @@
 //! The notification as ingest takes it at `/v1/notifications`.
 
-use std::collections::hash_map::RandomState;
+use std::collections::hash_map::{DefaultHasher, RandomState};
 use std::fmt;
-use std::hash::{BuildHasher, Hasher};
+use std::hash::{BuildHasher, Hash, Hasher};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
@@ -69,6 +69,18 @@ impl Request {
         serde_json::to_vec(self).unwrap_or_default()
     }
 
+    /// An id that is the same at each attempt of an engine that runs the command again; `raised_at` tells its
+    /// notifications apart.
+    pub(crate) fn lasting_id(&self, raised_at: u64) -> String {
+        let id_of = |object: &Option<Object>| object.as_ref().map(|object| object.id.clone());
+        two_halves(|n| {
+            let mut hasher = DefaultHasher::new();
+            let objects = (id_of(&self.host), id_of(&self.service));
+            (n, raised_at, &self.user, &self.kind, &self.notification_type, self.state, objects).hash(&mut hasher);
+            hasher.finish()
+        })
+    }
+
     /// Whether ingest would call it stale whatever its settings are.
     pub(crate) fn has_expired(&self, now: SystemTime) -> bool {
         let ttl = self.ttl.unwrap_or(u64::MAX).min(TTL_MAX.as_secs());
@@ -95,11 +107,14 @@ pub(crate) fn new_id() -> String {
     // The standard library keys this hash with 128 bits from the operating system; two hashes of
     // different inputs give them back without another dependency.
     let state = RandomState::new();
-    let half = |n: u64| {
+    two_halves(|n| {
         let mut hasher = state.build_hasher();
         hasher.write_u64(n);
         hasher.finish()
-    };
+    })
+}
+
+fn two_halves(half: impl Fn(u64) -> u64) -> String {
     format!("{:016x}{:016x}", half(1), half(2))
 }
 

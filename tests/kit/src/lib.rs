@@ -3,12 +3,14 @@
 //! - [`broker`]: a private RabbitMQ node, or a cluster of them
 //! - [`process`]: any program, with its output kept; [`bellwire`]: a node of Bellwire on free ports
 //! - [`tab`]: pages that behave as the real front ends do, or badly in a chosen way
+//! - [`engine`]: a private Nagios or Icinga
 //! - [`webdriver`]: real, headless browsers; [`nginx`]: a web server for their pages; [`farewell`]: a server that V2 pages
 //!   cannot cope with
 //! - [`http`], [`ports`], [`eventually`]: what those need
 
 pub mod bellwire;
 pub mod broker;
+pub mod engine;
 pub mod eventually;
 pub mod farewell;
 pub mod http;

@@ -150,6 +150,58 @@ fn times_have_units() {
     }
 }
 
+fn checkmk(vars: &[(&str, &str)]) -> (Request, Delivery) {
+    let base = [("NOTIFY_HOSTNAME", "h"), ("NOTIFY_CONTACTNAME", "ann"), ("NOTIFY_NOTIFICATIONTYPE", "PROBLEM")];
+    let env = base.iter().chain(vars).map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    match parse_with(&["--from-env"], &env).unwrap().command {
+        Command::Send(request, delivery) => (*request, delivery),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn what_checkmk_tries_again_keeps_its_id_and_its_time() {
+    let (first, delivery) = checkmk(&[("NOTIFY_MICROTIME", "1752739200123456")]);
+    assert!(delivery.for_checkmk);
+    assert_eq!(first.timestamp, 1_752_739_200);
+    let again = checkmk(&[("NOTIFY_MICROTIME", "1752739200123456"), ("NOTIFY_HOSTOUTPUT", "x")]).0;
+    assert_eq!(first.id, again.id);
+    for (name, value) in [
+        ("NOTIFY_MICROTIME", "1752739200123457"),
+        ("NOTIFY_CONTACTNAME", "bob"),
+        ("NOTIFY_NOTIFICATIONTYPE", "RECOVERY"),
+        ("NOTIFY_HOSTNAME", "h2"),
+        ("NOTIFY_HOSTSTATEID", "1"),
+    ] {
+        let other = checkmk(&[("NOTIFY_MICROTIME", "1752739200123456"), (name, value)]).0;
+        assert_ne!(other.id, first.id, "{name}");
+    }
+}
+
+#[test]
+fn a_time_that_checkmk_does_not_tell_or_that_is_to_come_is_now() {
+    let now = seconds(SystemTime::now());
+    let (untold, to_come) = (checkmk(&[]).0, checkmk(&[("NOTIFY_MICROTIME", "9999999999000000")]).0);
+    assert!(untold.timestamp >= now && untold.timestamp < now + 60);
+    assert!(to_come.timestamp >= now && to_come.timestamp < now + 60);
+    assert_ne!(untold.id, checkmk(&[]).0.id);
+}
+
+#[test]
+fn macros_in_the_environment_need_not_be_utf8() {
+    let env = |name: &str| match name {
+        "NAGIOS_HOSTNAME" | "NAGIOS_CONTACTNAME" => Some(OsString::from("x")),
+        "NAGIOS_HOSTOUTPUT" => Some(OsStr::from_bytes(b"Z\xfcrich").to_owned()),
+        _ => None,
+    };
+    let Command::Send(request, delivery) = parse([OsString::from("--from-env")].into_iter(), &env).unwrap().command
+    else {
+        panic!()
+    };
+    assert_eq!(request.output, "Z\u{fffd}rich");
+    assert!(!delivery.for_checkmk);
+}
+
 /// An argument that is as likely an option as anything else.
 fn any_argument() -> impl Strategy<Value = OsString> {
     let option = (0..OPTIONS.len(), "-{0,3}", "=?", any::<bool>()).prop_map(|(place, dashes, equals, upper)| {
@@ -167,6 +219,24 @@ proptest! {
         if let Ok(Parsed { command: Command::Send(request, delivery), .. }) = parse(args.into_iter(), &|_| None) {
             prop_assert!(!request.user.is_empty() && request.user.len() <= USER_BYTES_MAX);
             prop_assert!(!delivery.addresses.is_empty() && !delivery.deadline.is_zero());
+            prop_assert_eq!(serde_json::from_slice::<Request>(&request.to_json()).unwrap(), *request);
+        }
+    }
+
+    #[test]
+    fn no_environment_makes_it_fail_otherwise_than_by_an_error(
+        prefix in prop::sample::select(vec!["NOTIFY_", "ICINGA_", "NAGIOS_"]),
+        values in prop::collection::vec(prop::collection::vec(1..=255_u8, 0..40), 1..12),
+    ) {
+        // Each variable has one of the values, whatever its name is.
+        let env = |name: &str| {
+            let place = name.strip_prefix(prefix)?.bytes().map(usize::from).sum::<usize>() % values.len();
+            Some(OsStr::from_bytes(&values[place]).to_owned())
+        };
+        let parsed = parse([OsString::from("--from-env")].into_iter(), &env);
+        if let Ok(Parsed { command: Command::Send(request, _), .. }) = parsed {
+            prop_assert!(!request.user.is_empty() && request.user.len() <= USER_BYTES_MAX);
+            prop_assert!(request.host.is_some());
             prop_assert_eq!(serde_json::from_slice::<Request>(&request.to_json()).unwrap(), *request);
         }
     }
