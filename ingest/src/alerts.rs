@@ -16,6 +16,7 @@ mod time;
 
 pub use event::SHOWN_AGAIN_AFTER_MS;
 use payload::Alert;
+pub use payload::LABELS_MAX;
 pub(crate) use payload::Payload;
 
 /// What becomes of a payload.

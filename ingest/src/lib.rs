@@ -12,7 +12,7 @@ mod id;
 mod intake;
 pub mod tokens;
 
-pub use alerts::SHOWN_AGAIN_AFTER_MS;
+pub use alerts::{LABELS_MAX, SHOWN_AGAIN_AFTER_MS};
 pub use app::{Ingest, IngestSettings, Limits};
 pub use failures::FAILURES_PER_MINUTE_MAX;
 pub use http::{not_found, router};

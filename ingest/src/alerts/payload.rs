@@ -10,6 +10,9 @@ use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Vis
 
 use crate::intake::BATCH_ITEMS_MAX;
 
+/// Most labels and most annotations that count, of an alert and of all in common; those behind are as good as left out.
+pub const LABELS_MAX: usize = 256;
+
 /// The body of `POST /v1/alertmanager`.
 #[derive(Debug, Default)]
 pub(crate) struct Payload<'a> {
@@ -134,6 +137,9 @@ impl<'de> FromObject<'de> for Alert<'de> {
 
 impl<'de> FromObject<'de> for Labels<'de> {
     fn take<A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<Taken, A::Error> {
+        if self.0.len() == LABELS_MAX {
+            return Ok(Taken::No);
+        }
         self.0.push((key.to_owned(), map.next_value()?));
         Ok(Taken::Yes)
     }

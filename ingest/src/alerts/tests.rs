@@ -167,6 +167,17 @@ fn there_is_room_for_so_many_and_the_last_says_what_is_missing() {
     assert_eq!((alerts.decisions.len(), alerts.left_out), (0, 1));
 }
 
+#[test]
+fn labels_are_bounded() {
+    let named = |place: usize| {
+        let labels = (0..place).map(|n| format!("\"l{n}\":\"x\",")).collect::<String>();
+        let payload = format!("{{\"alerts\":[{{\"labels\":{{{labels}\"who\":\"7\"}}}}]}}");
+        let terms = Terms { now: NOW, ttl_ms: 600_000, shards: 1, grant: &Grant::default() };
+        decide(&serde_json::from_str(&payload).unwrap(), Users::Label("who"), terms).unmapped
+    };
+    assert_eq!((named(LABELS_MAX - 1), named(LABELS_MAX)), (0, 1));
+}
+
 /// Texts of a label, an annotation, a time or an address, and what is none of them.
 fn any_value() -> impl Strategy<Value = Value> {
     prop_oneof![
