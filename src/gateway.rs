@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use bellwire_common::http::{self, Limits, Listeners, Reserved};
+use bellwire_common::http::{self, Limits, Listeners, Reserved, Tls};
 use bellwire_common::log::SharedLog;
 use bellwire_common::metrics::GATEWAY_HANDSHAKES_REFUSED;
 use bellwire_common::settings::{self, Digests, Invalid, Problem, Role, Secret, Tabs};
@@ -25,13 +25,14 @@ pub(crate) const ANSWERS_WITHIN: Duration = Duration::from_secs(5);
 /// Runs until SIGTERM, and through the drain.
 pub(crate) async fn run(settings: settings::Gateway, mut listeners: Listeners) -> anyhow::Result<()> {
     let key = settings.shared_key.as_ref().map(shared_key).transpose()?;
-    let running = Running::start(&settings.node, Role::Gateway, &mut listeners)?;
+    let tls = node::tls(&settings.node, None)?;
+    let running = Running::start(&settings.node, Role::Gateway, tls, &mut listeners)?;
     let reserved = listeners.reserve(settings.listen).context("listen")?;
     let log = node::open_log(&settings.node, Role::Gateway).await?;
     let gateway = start(settings.node.ttl, key, settings.tabs, &log);
     running.extra.hang(gateway.admin_router());
     if running.shutdown.run_until_cancelled(gateway.caught_up()).await.is_some() {
-        let served = serve("browsers", reserved, gateway.router(), limits(), &running.shutdown)?;
+        let served = serve("browsers", reserved, gateway.router(), limits(), running.tls.clone(), &running.shutdown)?;
         running.readiness.caught_up();
         running.shutdown.cancelled().await;
         running.readiness.draining();
@@ -52,7 +53,13 @@ pub(crate) fn shared_key(key: &Secret) -> Result<SharedKey, Invalid> {
 }
 
 /// Starts the gateway on `log`.
-pub(crate) fn start(ttl: Duration, shared_key: Option<SharedKey>, tabs: Tabs, log: &SharedLog) -> Gateway {
+pub(crate) fn start(
+    ttl: Duration,
+    shared_key: Option<SharedKey>,
+    tabs: Tabs,
+    relay: Option<Relay>,
+    log: &SharedLog,
+) -> Gateway {
     let ttl_ms = u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX);
     if shared_key.as_ref().is_some_and(|key| !key.is_subprotocol()) {
         warn!(
@@ -71,6 +78,7 @@ pub(crate) fn start(ttl: Duration, shared_key: Option<SharedKey>, tabs: Tabs, lo
         limits,
         trusted_proxies: tabs.trusted_proxies,
         digests: digests(tabs.digests),
+        relay,
     };
     Gateway::start(settings, &Arc::clone(log))
 }
@@ -99,14 +107,15 @@ pub(crate) fn serve(
     reserved: Reserved,
     router: Router,
     limits: Limits,
+    tls: Option<Tls>,
     stop: &CancellationToken,
 ) -> anyhow::Result<Serving> {
     let listener = reserved.listen()?;
     let address = listener.local_addr()?;
-    info!(%address, whom, "listening");
+    info!(%address, whom, tls = tls.is_some(), "listening");
     let stop = stop.clone();
     let task = tokio::spawn(async move {
-        let cut = http::serve(listener, router, limits, stop).await;
+        let cut = http::serve(listener, router, limits, tls, stop).await;
         if cut > 0 {
             warn!(connections = cut, "requests did not end in time and were cut");
         }

@@ -6,9 +6,9 @@ use std::time::Duration;
 use anyhow::Context;
 use axum::Router;
 
-use bellwire_common::http::Listeners;
+use bellwire_common::http::{Listeners, Tls};
 use bellwire_common::log::SharedLog;
-use bellwire_common::settings::{self, Invalid, Problem, Role};
+use bellwire_common::settings::{self, Intake, Invalid, Problem, Role};
 use bellwire_ingest::{Ingest, IngestSettings, Tokens};
 
 use crate::gateway::serve;
@@ -17,12 +17,14 @@ use crate::node::{self, Running};
 /// Runs until SIGTERM, and until the requests in progress are answered.
 pub(crate) async fn run(settings: settings::Ingest, mut listeners: Listeners) -> anyhow::Result<()> {
     let tokens = tokens(settings.intake.tokens_file.as_deref())?;
-    let running = Running::start(&settings.node, Role::Ingest, &mut listeners)?;
+    let tls = node::tls(&settings.node, settings.intake.client_ca_file.as_deref())?;
+    let running = Running::start(&settings.node, Role::Ingest, tls, &mut listeners)?;
     tokens.watch(running.shutdown.clone());
     let reserved = listeners.reserve(settings.listen).context("listen")?;
     let log = node::open_log(&settings.node, Role::Ingest).await?;
-    let router = router(settings.node.ttl, &settings.intake, tokens, &log).fallback(bellwire_ingest::not_found);
-    let served = serve("notifications", reserved, router, node::limits(settings.node.drain), &running.shutdown)?;
+    let router = router(settings.node.ttl, tokens, &settings.intake, &log).fallback(bellwire_ingest::not_found);
+    let (limits, tls) = (node::limits(settings.node.drain), running.tls.as_ref().map(Tls::asking));
+    let served = serve("notifications", reserved, router, limits, tls, &running.shutdown)?;
     // Ingest reads nothing. Without RabbitMQ it answers 503, which senders know what to do with.
     running.readiness.caught_up();
     running.shutdown.cancelled().await;
@@ -41,9 +43,10 @@ pub(crate) fn tokens(file: Option<&Path>) -> Result<Tokens, Invalid> {
 }
 
 /// The routes of ingest in front of `log`.
-pub(crate) fn router(ttl: Duration, intake: &settings::Intake, tokens: Tokens, log: &SharedLog) -> Router {
+pub(crate) fn router(ttl: Duration, tokens: Tokens, intake: &Intake, log: &SharedLog) -> Router {
     let ttl_ms = u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX);
+    let needs_certificate = intake.client_ca_file.is_some();
     let user_label = intake.user_label.clone();
-    let settings = IngestSettings { user_label, ..IngestSettings::new(ttl_ms, tokens) };
+    let settings = IngestSettings { needs_certificate, user_label, ..IngestSettings::new(ttl_ms, tokens) };
     bellwire_ingest::router(Ingest::new(settings, SharedLog::clone(log)))
 }

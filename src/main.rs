@@ -92,15 +92,18 @@ fn config(role: Role, sources: &Sources<'_>) -> anyhow::Result<()> {
         Role::Standalone => {
             let Loaded { settings, effective, warnings } = settings::standalone(sources)?;
             ingest::tokens(settings.intake.tokens_file.as_deref())?;
+            node::tls(&settings.node, settings.intake.client_ca_file.as_deref())?;
             (effective, warnings)
         }
         Role::Gateway => {
-            let Loaded { effective, warnings, .. } = settings::gateway(sources)?;
+            let Loaded { settings, effective, warnings } = settings::gateway(sources)?;
+            node::tls(&settings.node, None)?;
             (effective, warnings)
         }
         Role::Ingest => {
             let Loaded { settings, effective, warnings } = settings::ingest(sources)?;
             ingest::tokens(settings.intake.tokens_file.as_deref())?;
+            node::tls(&settings.node, settings.intake.client_ca_file.as_deref())?;
             (effective, warnings)
         }
     };

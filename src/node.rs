@@ -1,5 +1,6 @@
 //! What every role needs: metrics, the admin server, the log, the end.
 
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -9,14 +10,14 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use bellwire_common::admin::{self, Extra, Readiness};
-use bellwire_common::http::{Limits, Listeners, Reserved};
+use bellwire_common::http::{Limits, Listeners, Reserved, Tls, TlsWatch};
 use bellwire_common::lifecycle;
 use bellwire_common::log::SharedLog;
 use bellwire_common::log::embedded::EmbeddedLog;
 use bellwire_common::log::memory::MemoryLog;
 use bellwire_common::log::rabbitmq::{RabbitLog, RabbitSettings};
 use bellwire_common::metrics::{self, BUILD_INFO};
-use bellwire_common::settings::{Amqp, LogAddress, Node, Role};
+use bellwire_common::settings::{Amqp, Invalid, LogAddress, Node, Role};
 
 use crate::cli::VERSION;
 
@@ -47,6 +48,11 @@ pub(crate) fn descriptors() -> Option<u32> {
     Some(u32::try_from(limit - limit / DESCRIPTORS_KEPT).unwrap_or(u32::MAX).max(1))
 }
 
+/// The certificate of the listeners, and what keeps it up to date; none without TLS.
+pub(crate) fn tls(node: &Node, client_ca: Option<&Path>) -> Result<Option<(Tls, TlsWatch)>, Invalid> {
+    Ok(node.tls.as_ref().map(|files| Tls::open(files, client_ca)).transpose()?)
+}
+
 /// A process that answers its probes, and knows when to end.
 pub(crate) struct Running {
     pub(crate) readiness: Readiness,
@@ -54,13 +60,20 @@ pub(crate) struct Running {
     pub(crate) extra: Extra,
     /// Cancelled by the first SIGTERM or SIGINT.
     pub(crate) shutdown: CancellationToken,
+    /// The certificate of the listeners.
+    pub(crate) tls: Option<Tls>,
     admin_stop: CancellationToken,
     admin: JoinHandle<()>,
 }
 
 impl Running {
     /// Installs the metrics and starts the admin server. To be called before anything that counts.
-    pub(crate) fn start(node: &Node, role: Role, listeners: &mut Listeners) -> anyhow::Result<Self> {
+    pub(crate) fn start(
+        node: &Node,
+        role: Role,
+        tls: Option<(Tls, TlsWatch)>,
+        listeners: &mut Listeners,
+    ) -> anyhow::Result<Self> {
         let handle = metrics::install().context("cannot install the metrics")?;
         BUILD_INFO.with(&[env!("CARGO_PKG_VERSION"), REVISION, role.name()]).set(1.0);
         metrics::HTTP_ACCEPT_ERRORS.zero();
@@ -69,9 +82,14 @@ impl Running {
         let address = listener.local_addr().context("admin-listen")?;
         info!(%role, version = VERSION, log = %node.log, shards = node.shards, admin = %address, "starting");
         let (readiness, extra, admin_stop) = (Readiness::default(), Extra::default(), CancellationToken::new());
-        let served = admin::serve(listener, handle, readiness.clone(), extra.clone(), admin_stop.clone());
+        let tls = tls.map(|(tls, watch)| {
+            watch.start(&admin_stop);
+            tls
+        });
+        let admin_tls = tls.clone().filter(|_| node.tls.as_ref().is_some_and(|files| files.admin));
+        let served = admin::serve(listener, handle, readiness.clone(), extra.clone(), admin_tls, admin_stop.clone());
         let admin = tokio::spawn(served);
-        Ok(Self { readiness, extra, shutdown, admin_stop, admin })
+        Ok(Self { readiness, extra, shutdown, tls, admin_stop, admin })
     }
 
     /// Closes the log, and the admin server as the last.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::Context;
 use tracing::info;
 
-use bellwire_common::http::Listeners;
+use bellwire_common::http::{Listeners, Tls};
 use bellwire_common::settings::{self, Role};
 
 use crate::gateway::{self, ANSWERS_WITHIN, serve};
@@ -21,7 +21,8 @@ pub(crate) async fn run(
 ) -> anyhow::Result<()> {
     let tokens = ingest::tokens(settings.intake.tokens_file.as_deref())?;
     let key = settings.shared_key.as_ref().map(gateway::shared_key).transpose()?;
-    let running = Running::start(&settings.node, Role::Standalone, &mut listeners)?;
+    let tls = node::tls(&settings.node, settings.intake.client_ca_file.as_deref())?;
+    let running = Running::start(&settings.node, Role::Standalone, tls, &mut listeners)?;
     tokens.watch(running.shutdown.clone());
     let reserved = listeners.reserve(settings.listen).context("listen")?;
     let reserved_ingest =
@@ -42,16 +43,19 @@ pub(crate) async fn run(
         return running.end(&log).await;
     }
 
-    let intake = ingest::router(settings.node.ttl, &settings.intake, tokens, &log);
+    let intake = ingest::router(settings.node.ttl, tokens, &settings.intake, &log);
     let (browsers, separate) = match reserved_ingest {
         None => (gateway.router().merge(intake), None),
         Some(reserved) => (gateway.router(), Some((reserved, intake.fallback(bellwire_ingest::not_found)))),
     };
-    let served = serve("browsers", reserved, browsers, gateway::limits(), &running.shutdown)?;
+    let (tls, asking) = (running.tls.clone(), running.tls.as_ref().map(Tls::asking));
+    // Only where notifications come in is anybody asked for a certificate: a browser may ask its user for one.
+    let browsers_tls = if separate.is_some() { tls } else { asking.clone() };
+    let served = serve("browsers", reserved, browsers, gateway::limits(), browsers_tls, &running.shutdown)?;
     let served_ingest = match separate {
         None => None,
         Some((reserved, router)) => {
-            Some(serve("notifications", reserved, router, node::limits(ANSWERS_WITHIN), &running.shutdown)?)
+            Some(serve("notifications", reserved, router, node::limits(ANSWERS_WITHIN), asking, &running.shutdown)?)
         }
     };
     running.readiness.caught_up();

@@ -7,8 +7,10 @@ use std::time::Duration;
 use anyhow::{Context, anyhow, bail};
 use clap::{Arg, ArgAction, ArgGroup, ArgMatches, Command};
 use ureq::Agent;
+use ureq::tls::TlsConfig;
 
 use bellwire_common::admin::TRACE_PATH;
+use bellwire_common::http::SPEAKS_TLS;
 use bellwire_common::ids::{IdError, NotificationId, UnixMillis, UserId};
 use bellwire_gateway::trace::answer::Answer;
 
@@ -180,21 +182,11 @@ fn address(text: &str, source: &str) -> Result<SocketAddr, WrongCall> {
 // --- the node ---
 
 fn ask(admin: SocketAddr, query: &[(&'static str, String)]) -> anyhow::Result<(String, Answer)> {
-    let agent: Agent = Agent::config_builder()
-        .proxy(None)
-        .http_status_as_error(false)
-        .max_redirects(0)
-        .max_redirects_will_error(false)
-        .timeout_global(Some(ANSWER_WITHIN))
-        .user_agent(concat!("bellwire-trace/", env!("CARGO_PKG_VERSION")))
-        .build()
-        .into();
-    let url = format!("http://{admin}{TRACE_PATH}");
-    let request = query.iter().fold(agent.get(&url), |request, (name, value)| request.query(name, value));
-    let mut response = request.call().map_err(|error| unreachable(admin, &error))?;
-    let body = response.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_string();
-    let body = body.with_context(|| format!("the answer of the node at {admin} cannot be read"))?;
-    match response.status().as_u16() {
+    let (mut status, mut body) = ask_by("http", admin, query)?;
+    if status == 400 && body.contains(SPEAKS_TLS) {
+        (status, body) = ask_by("https", admin, query)?;
+    }
+    match status {
         200 => {
             let answer = serde_json::from_str(&body);
             let answer = answer.with_context(|| format!("what answers at {admin} is no gateway of this version"))?;
@@ -203,6 +195,28 @@ fn ask(admin: SocketAddr, query: &[(&'static str, String)]) -> anyhow::Result<(S
         404 => bail!("what answers at {admin} knows no trace: it is no gateway, or of an earlier version"),
         status => bail!("the node at {admin} answers {status}: {}", detail(&body)),
     }
+}
+
+fn ask_by(scheme: &str, admin: SocketAddr, query: &[(&'static str, String)]) -> anyhow::Result<(u16, String)> {
+    // The node is on this machine, and its certificate is for the name that others use: who answers at the address is
+    // believed, with TLS as without.
+    let tls = TlsConfig::builder().disable_verification(true).build();
+    let agent: Agent = Agent::config_builder()
+        .proxy(None)
+        .http_status_as_error(false)
+        .max_redirects(0)
+        .max_redirects_will_error(false)
+        .timeout_global(Some(ANSWER_WITHIN))
+        .user_agent(concat!("bellwire-trace/", env!("CARGO_PKG_VERSION")))
+        .tls_config(tls)
+        .build()
+        .into();
+    let url = format!("{scheme}://{admin}{TRACE_PATH}");
+    let request = query.iter().fold(agent.get(&url), |request, (name, value)| request.query(name, value));
+    let mut response = request.call().map_err(|error| unreachable(admin, &error))?;
+    let body = response.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_string();
+    let body = body.with_context(|| format!("the answer of the node at {admin} cannot be read"))?;
+    Ok((response.status().as_u16(), body))
 }
 
 fn unreachable(admin: SocketAddr, error: &ureq::Error) -> anyhow::Error {

@@ -102,17 +102,32 @@ impl Invitation<'_> {
 
     fn text(&self) -> String {
         let (page, ingest) = (self.page, self.ingest);
+        let tls = self.settings.node.tls.as_ref();
+        let scheme = if tls.is_some() { "https" } else { "http" };
         let mut flags = String::new();
-        if ingest.to_string() != DEFAULT_INGEST {
-            let _ = write!(flags, " --ingest http://{ingest}");
+        if tls.is_some() || ingest.to_string() != DEFAULT_INGEST {
+            let _ = write!(flags, " --ingest {scheme}://{ingest}");
         }
         let mut header = String::new();
+        if tls.is_some() {
+            flags.push_str(" --ca-file CA");
+            header.push_str(" --cacert CA");
+        }
+        if self.settings.intake.client_ca_file.is_some() {
+            flags.push_str(" --client-cert CERT --client-key KEY");
+            header.push_str(" --cert CERT --key KEY");
+        }
         if let Some(file) = &self.settings.intake.tokens_file {
             // The command takes the first token of ingest's own file.
             let file = quote(&file.display().to_string());
             let _ = write!(flags, " --token-file {file}");
             header.push_str(" -H 'Authorization: Bearer TOKEN'");
         }
+        let files = if tls.is_some() {
+            "\n\nCA is the file with the authority that signed the certificate; leave it out if every system knows it."
+        } else {
+            ""
+        };
         let kept = match (&self.key.path, &self.settings.node.log) {
             (Some(path), _) => format!("kept in {}", path.display()),
             (None, LogAddress::Memory) => "new at each start, because the log is in memory".to_owned(),
@@ -124,7 +139,7 @@ Bellwire is ready, with a key of its own: this is for trying out, on this machin
 
 1. Open this address in a browser; it shows what user 1 gets:
 
-   http://{page}/#user=1&key={key}
+   {scheme}://{page}/#user=1&key={key}
 
 2. Send user 1 a notification, as a monitoring engine would:
 
@@ -133,8 +148,8 @@ Bellwire is ready, with a key of its own: this is for trying out, on this machin
 
 Or by HTTP:
 
-   curl -sS http://{ingest}/v1/notifications -H 'Content-Type: application/json'{header} \\
-     -d '{{\"user\": \"1\", \"kind\": \"message\", \"title\": \"Hello\", \"body\": \"It works\"}}'
+   curl -sS {scheme}://{ingest}/v1/notifications -H 'Content-Type: application/json'{header} \\
+     -d '{{\"user\": \"1\", \"kind\": \"message\", \"title\": \"Hello\", \"body\": \"It works\"}}'{files}
 
 The key is {kept}. Whoever has it can read any user's notifications.
 For real use set shared-key-file, beside openITCOCKPIT to its SUDO_SERVER.API_KEY: docs/configuration.md.
@@ -230,6 +245,25 @@ mod tests {
         let head = request_of(ingest, listener, &["--token-file", file]);
         let token = head.lines().find_map(|line| line.strip_prefix("authorization: Bearer ")).unwrap();
         assert!(Tokens::load(&path).unwrap().contain(token.as_bytes()), "{head}");
+    }
+
+    #[test]
+    fn with_tls_every_address_says_so() {
+        let command = add_flags(clap::Command::new("bellwire"), Role::Standalone);
+        let words = "bellwire --log memory: --tls-cert-file /c --tls-key-file /k --ingest-client-ca-file /a";
+        let flags = command.get_matches_from(words.split(' '));
+        let read = |path: &Path| fs::read_to_string(path);
+        let settings = standalone(&Sources { flags: &flags, env: &BTreeMap::new(), read: &read }).unwrap().settings;
+        let key = Key::of(None).unwrap();
+        let at = DEFAULT_INGEST.parse().unwrap();
+        let text = Invitation { program: "bellwire", settings: &settings, page: at, ingest: at, key: &key }.text();
+        let notify = "--ingest https://127.0.0.1:8083 --ca-file CA --client-cert CERT --client-key KEY --type";
+        for part in
+            ["https://127.0.0.1:8083/#user=1", notify, "curl -sS https://127.0.0.1:8083/", "--cert CERT --key KEY \\\n"]
+        {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+        assert!(!text.contains("http://"), "{text}");
     }
 
     #[test]

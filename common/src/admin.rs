@@ -101,10 +101,11 @@ pub async fn serve(
     handle: PrometheusHandle,
     readiness: Readiness,
     extra: Extra,
+    tls: Option<http::Tls>,
     shutdown: CancellationToken,
 ) {
     let upkeep = tokio::spawn(upkeep(handle.clone(), shutdown.clone()));
-    http::serve(listener, router(handle, readiness, extra), LIMITS, shutdown).await;
+    http::serve(listener, router(handle, readiness, extra), LIMITS, tls, shutdown).await;
     if let Err(error) = upkeep.await {
         error!(%error, "the upkeep of the metrics ended early");
     }

@@ -4,6 +4,7 @@
 //! [`Limits`]; after an upgrade all of it is freed and the upgraded socket is its taker's business.
 
 mod listen;
+mod tls;
 mod waiting;
 mod wire;
 
@@ -11,12 +12,13 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
+use hyper::rt::Timer;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -24,12 +26,14 @@ use tower::Service;
 use tracing::{debug, warn};
 
 pub use listen::{Listeners, Reserved, bind, reserve};
+pub use tls::{ClientCertificate, SPEAKS_TLS, Tls, TlsError, TlsWatch};
 pub use waiting::Place;
 pub use wire::Traffic;
 
 use crate::metrics;
+use tls::Failed;
 use waiting::{HeadTimer, Places, Waiting};
-use wire::Wire;
+use wire::{Stream, Timed, Wire};
 
 /// First and longest pause after an accept that failed for lack of descriptors or memory.
 const ACCEPT_PAUSE_MIN: Duration = Duration::from_millis(10);
@@ -56,7 +60,7 @@ pub struct Limits {
     pub head_bytes_max: usize,
     /// Most header lines; more are answered with 431.
     pub headers_max: usize,
-    /// Time from the connection to its first complete request head.
+    /// Time from the connection to its first complete request head, with the handshake of TLS.
     pub head_timeout: Duration,
     /// Time from one answer to the next complete request head. Longer than the 60 s for which proxies keep idle
     /// connections, so that they do not send a request into one that is being closed.
@@ -90,11 +94,17 @@ impl Default for Limits {
 
 /// Accepts and serves until `shutdown`; then closes idle connections, lets requests in progress (and those that new
 /// connections are about to send) end within [`Limits::grace`], and returns how many had to be cut. Accept errors never
-/// end it.
-pub async fn serve(listener: TcpListener, router: Router, limits: Limits, shutdown: CancellationToken) -> usize {
+/// end it. With `tls` each connection begins with a handshake, for which the limits of a request head hold.
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    limits: Limits,
+    tls: Option<Tls>,
+    shutdown: CancellationToken,
+) -> usize {
     let places = Places::new(limits.connections_max);
     let (http, waiting, cut) = (builder(&limits), places.waiting(), CancellationToken::new());
-    let server = Server { router, limits, http, waiting, shutdown, cut };
+    let server = Server { router, limits, tls, http, waiting, shutdown, cut };
     let connections = TaskTracker::new();
     let mut pause = ACCEPT_PAUSE_MIN;
     loop {
@@ -151,6 +161,7 @@ fn builder(limits: &Limits) -> http1::Builder {
 struct Server {
     router: Router,
     limits: Limits,
+    tls: Option<Tls>,
     http: http1::Builder,
     waiting: Arc<Waiting>,
     shutdown: CancellationToken,
@@ -166,33 +177,38 @@ impl Server {
         }
         let own = stream.local_addr().ok().map(Own);
         let traffic = Traffic::default();
+        let first_by = Instant::now() + self.limits.head_timeout;
+        let wire = Timed { stream, traffic: traffic.clone(), write_timeout: self.limits.write_timeout, stuck: None };
+        let Some((stream, certificate)) = self.secure(wire, first_by).await else { return };
         let shared = traffic.clone();
         let asked = Arc::new(AtomicBool::new(false));
-        let router = self.router;
         let seen = Arc::clone(&asked);
+        let router = self.router.clone();
         let service = service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
             seen.store(true, Ordering::Relaxed);
-            request.extensions_mut().insert(Peer(peer));
-            own.and_then(|own| request.extensions_mut().insert(own));
-            request.extensions_mut().insert(shared.clone());
-            request.extensions_mut().insert(place.clone());
+            let extensions = request.extensions_mut();
+            extensions.insert(Peer(peer));
+            own.and_then(|own| extensions.insert(own));
+            certificate.and_then(|certificate| extensions.insert(certificate));
+            extensions.insert(shared.clone());
+            extensions.insert(place.clone());
             // A `Router` is always ready.
             router.clone().call(request)
         });
-        let mut http = self.http;
+        let mut http = self.http.clone();
         http.timer(HeadTimer {
-            waiting: self.waiting,
+            waiting: Arc::clone(&self.waiting),
             asked: Arc::clone(&asked),
             idle_extra: self.limits.idle_timeout.saturating_sub(self.limits.head_timeout),
+            first_by,
         });
-        let first_within = FIRST_REQUEST_WITHIN.min(self.limits.grace / 2);
         let shutdown = async {
             self.shutdown.cancelled().await;
             if !asked.load(Ordering::Relaxed) {
-                tokio::time::sleep(first_within).await;
+                tokio::time::sleep(self.first_within()).await;
             }
         };
-        let io = TokioIo::new(Wire { stream, traffic, write_timeout: self.limits.write_timeout, stuck: None });
+        let io = TokioIo::new(Wire { stream, traffic });
         let mut connection = std::pin::pin!(http.serve_connection(io, service).with_upgrades());
         let ended = tokio::select! {
             biased;
@@ -212,6 +228,38 @@ impl Server {
             }
             debug!(%error, "connection ended with an error");
         }
+    }
+
+    fn first_within(&self) -> Duration {
+        FIRST_REQUEST_WITHIN.min(self.limits.grace / 2)
+    }
+
+    /// TLS, if there is to be any. None when the connection is over: its handshake failed, was not complete by `first_by`,
+    /// or gave way to others as a request head does.
+    async fn secure(&self, wire: Timed, first_by: Instant) -> Option<(Stream, Option<ClientCertificate>)> {
+        let Some(tls) = &self.tls else { return Some((Stream::Plain(wire), None)) };
+        let wait = Arc::clone(&self.waiting).join(TokioTimer::new().sleep_until(first_by));
+        let shutdown = async {
+            self.shutdown.cancelled().await;
+            tokio::time::sleep(self.first_within()).await;
+        };
+        let failed = tokio::select! {
+            biased;
+            shaken = tls.shake(wire) => match shaken {
+                Ok((stream, certificate)) => return Some((Stream::Tls(Box::new(stream)), certificate)),
+                Err((failed, error)) => {
+                    debug!(%error, reason = failed.label(), "no TLS handshake");
+                    failed
+                }
+            },
+            () = wait => {
+                (self.limits.on_head_timeout)();
+                Failed::Timeout
+            }
+            () = shutdown => return None,
+        };
+        metrics::HTTP_TLS_HANDSHAKES_FAILED.count(&[failed.label()]);
+        None
     }
 }
 
@@ -238,7 +286,7 @@ mod tests {
         let listener = bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let address = listener.local_addr().unwrap();
         let shutdown = CancellationToken::new();
-        let served = tokio::spawn(serve(listener, router, limits, shutdown.clone()));
+        let served = tokio::spawn(serve(listener, router, limits, None, shutdown.clone()));
         Running { address, shutdown, served }
     }
 

@@ -32,14 +32,18 @@ pub fn check_own(parts: &Parts) -> Result<(), NotLocal> {
     check_unless(parts, own.map(|Own(own)| *own).filter(is_same))
 }
 
+/// Lets a request pass, from wherever, that neither a browser nor a proxy has sent.
+pub fn check_direct(headers: &HeaderMap) -> Result<(), NotLocal> {
+    let found = headers.keys().find(|name| is_of_browser_or_proxy(name));
+    found.map_or(Ok(()), |name| Err(NotLocal::Header(name.as_str().to_owned())))
+}
+
 fn check_unless(parts: &Parts, own: Option<SocketAddr>) -> Result<(), NotLocal> {
     let is_here = |peer: &Peer| own.is_some() || is_loopback(peer.0);
     if !parts.extensions.get::<Peer>().is_some_and(is_here) {
         return Err(NotLocal::Peer);
     }
-    if let Some(name) = parts.headers.keys().find(|name| is_of_browser_or_proxy(name)) {
-        return Err(NotLocal::Header(name.as_str().to_owned()));
-    }
+    check_direct(&parts.headers)?;
     let target = parts.uri.authority().map(|authority| authority.as_str());
     let is_ours = |host: &str| is_loopback_host(host) || own.is_some_and(|own| is_literal(host, own));
     if !only_host(&parts.headers).is_some_and(is_ours) || !target.is_none_or(is_ours) {

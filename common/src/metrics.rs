@@ -81,7 +81,7 @@ catalogue! {
     Counter INGEST_ALERTS_DROPPED = "bellwire_ingest_alerts_dropped_total", "Alerts of webhooks that became no notification, by reason.",
         [LabelSet { name: "reason", values: &["no_user", "no_room"] }];
     Counter INGEST_REQUESTS_REFUSED = "bellwire_ingest_requests_refused_total", "Requests that ingest refused as a whole, by reason.",
-        [LabelSet { name: "reason", values: &["method", "token", "failures", "scope", "peer", "forwarded", "media_type", "overloaded", "body_too_large", "timeout", "incomplete", "json", "batch_too_large"] }];
+        [LabelSet { name: "reason", values: &["method", "client_certificate", "token", "failures", "scope", "peer", "forwarded", "media_type", "overloaded", "body_too_large", "timeout", "incomplete", "json", "batch_too_large"] }];
     Histogram INGEST_APPEND_SECONDS = "bellwire_ingest_append_seconds", "From the checked request to the confirmed append.", [], LATENCY_BUCKETS;
 
     // gateway
@@ -111,10 +111,25 @@ catalogue! {
         [LabelSet { name: "result", values: &["sent", "limited", "unavailable"] }];
     Counter GATEWAY_EVENTS_POSTS = "bellwire_gateway_events_posts_total", "What clients of event streams said by POST, by what became of it.",
         [LabelSet { name: "result", values: &["taken", "key", "cross_site", "bad_request", "too_large", "unknown", "busy"] }];
+    Gauge GATEWAY_JWT_KEYS = "bellwire_gateway_jwt_keys", "Keys that users' tokens are checked with.", [];
+    Counter GATEWAY_TOKENS_REFUSED = "bellwire_gateway_tokens_refused_total", "Users' tokens that were refused, by reason.",
+        [LabelSet { name: "reason", values: &["malformed", "algorithm", "unknown_key", "signature", "expired", "not_yet", "audience", "issuer", "subject", "too_long", "too_large"] }];
+    Counter GATEWAY_RELAY_PUSHES = "bellwire_gateway_relay_pushes_total", "Pushes to the mobile relay, by what became of them; counted by the gateway that sends.",
+        [LabelSet { name: "result", values: &["sent", "gone", "refused", "failed", "expired", "overflow", "unreadable", "cut"] }];
+    Gauge GATEWAY_RELAY_WAITING = "bellwire_gateway_relay_waiting", "Notifications that wait for their turn to the mobile relay.", [];
     Gauge GATEWAY_LOG_LAG_RECORDS = "bellwire_gateway_log_lag_records", "Records that were read from the log and are not yet applied.", [];
     Gauge GATEWAY_NODES = "bellwire_gateway_nodes", "Living gateways, as this node sees them.", [];
     Counter GATEWAY_REPORTS = "bellwire_gateway_reports_total", "Reports that this node appended, by result.",
         [LabelSet { name: "result", values: &["written", "failed"] }];
+
+    // directory
+    Counter DIRECTORY_LOOKUPS = "bellwire_directory_lookups_total", "Names and users that were looked up in openITCOCKPIT's database, by how that ended; stale is an old answer that stood in.",
+        [LabelSet { name: "what", values: &["host", "service", "user"] },
+         LabelSet { name: "result", values: &["cached", "found", "unknown", "stale", "slow", "away", "refused", "overloaded"] }];
+    Counter DIRECTORY_QUERIES = "bellwire_directory_queries_total", "Queries to openITCOCKPIT's database, by how they ended.",
+        [LabelSet { name: "result", values: &["answered", "refused", "away"] }];
+    Histogram DIRECTORY_QUERY_SECONDS = "bellwire_directory_query_seconds", "From the query to openITCOCKPIT's database to its answer, a connection included.", [], LATENCY_BUCKETS;
+    Gauge DIRECTORY_UP = "bellwire_directory_up", "1 unless openITCOCKPIT's database does not answer.", [];
 
     // files
     Counter FILES_RELOADED = "bellwire_files_reloaded_total", "Files that changed and were read again, by what they are for; failed leaves what was read before.",
@@ -122,6 +137,9 @@ catalogue! {
 
     // http
     Counter HTTP_ACCEPT_ERRORS = "bellwire_http_accept_errors_total", "Failures to accept a connection, such as running out of file descriptors.", [];
+    Counter HTTP_TLS_HANDSHAKES_FAILED = "bellwire_http_tls_handshakes_failed_total", "Connections that ended without a TLS handshake, by reason.",
+        [LabelSet { name: "reason", values: &["plain_http", "timeout", "lost", "malformed", "incompatible", "certificate_refused", "client_certificate"] }];
+    Gauge TLS_CERTIFICATE_NOT_AFTER = "bellwire_tls_certificate_not_after_timestamp_seconds", "When the certificate in use ends, in seconds since 1970.", [];
 
     // process: the names that all Prometheus clients use
     Gauge PROCESS_RESIDENT_MEMORY_BYTES = "process_resident_memory_bytes", "Resident memory of the process.", [];

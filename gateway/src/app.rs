@@ -22,6 +22,7 @@ use crate::edge;
 use crate::hub::Hub;
 use crate::meters::Meters;
 use crate::protocol::{End, Protocol, SharedKey};
+pub use crate::relay::Relay;
 use crate::shard::{Shard, Signals};
 use crate::trace;
 
@@ -50,6 +51,8 @@ pub struct GatewaySettings {
     pub trusted_proxies: Vec<IpNet>,
     /// Protocols whose tabs show what a storm brings in digests.
     pub digests: Vec<Protocol>,
+    /// The way to the mobile app, if there is one.
+    pub relay: Option<Relay>,
 }
 
 /// A running gateway. It reads the log from its start on; its router may be served once it has caught up.
@@ -58,6 +61,7 @@ pub struct Gateway {
     caught_up: Vec<watch::Receiver<bool>>,
     stop: CancellationToken,
     tasks: Vec<JoinHandle<()>>,
+    relay: Option<Relay>,
 }
 
 impl fmt::Debug for Gateway {
@@ -72,6 +76,7 @@ impl Gateway {
     pub fn start(settings: GatewaySettings, log: &SharedLog) -> Self {
         let node = NodeId(fastrand::u64(1..));
         let meters = Arc::new(Meters::new());
+        let relay = settings.relay.clone();
         let limits = Limits {
             resume_ms: settings.ttl_ms,
             browsers: BROWSERS_MAX,
@@ -79,7 +84,9 @@ impl Gateway {
             user_bytes: USER_BYTES_MAX,
             shard_bytes: SHARD_BYTES_MAX,
         };
-        let shard = |number| Shard::new(ids::Shard(number), node, Arc::clone(log), limits.clone(), Arc::clone(&meters));
+        let shard = |number| {
+            Shard::new(ids::Shard(number), node, Arc::clone(log), limits.clone(), Arc::clone(&meters), relay.clone())
+        };
         let shards: Vec<Arc<Shard>> = (0..log.shards()).map(shard).collect();
         let hub = Hub::new(node, shards, settings, meters);
         info!(%node, shards = log.shards(), "gateway starts");
@@ -99,7 +106,7 @@ impl Gateway {
                 (receiver, tokio::spawn(Arc::clone(shard).run(hub.ttl_ms, signals)))
             })
             .unzip();
-        Self { hub, caught_up, stop, tasks }
+        Self { hub, caught_up, stop, tasks, relay }
     }
 
     /// Waits until every shard has been read up to its end for the first time.
@@ -154,6 +161,9 @@ impl Gateway {
         for task in self.tasks {
             let _ = task.await;
         }
+        if let Some(relay) = self.relay {
+            relay.drain(LAST_PUSHES_WITHIN).await;
+        }
         cut.len()
     }
 
@@ -167,6 +177,9 @@ impl Gateway {
         }
     }
 }
+
+/// What was passed on to the mobile relay may end in this time.
+const LAST_PUSHES_WITHIN: Duration = Duration::from_secs(5);
 
 /// Sessions that were told to go need a moment for their last proof and write.
 const LAST_WRITES_WITHIN: Duration = Duration::from_secs(4);

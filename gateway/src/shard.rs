@@ -14,9 +14,11 @@ use bellwire_common::log::{AppendError, Safety, SharedLog};
 use bellwire_common::record::{Record, Report};
 
 use crate::delivery::reporter::Mine;
-use crate::delivery::{Limits, Next, Position, Reached, Replica, Timing, Touched};
+use crate::delivery::{Happened, Limits, Next, Position, Reached, Replica, Timing, Touched};
 use crate::frames::Frames;
 use crate::meters::Meters;
+use crate::relay::Relay;
+use crate::relay::duty::{Duty, Item};
 use crate::tab::Tab;
 use crate::trace::{self, Journal};
 
@@ -38,6 +40,7 @@ pub(crate) struct Shard {
     started: Instant,
     state: Mutex<State>,
     journal: Mutex<Journal>,
+    relay: Option<Relay>,
     /// Something that others should learn soon has changed.
     changed: Notify,
 }
@@ -45,6 +48,8 @@ pub(crate) struct Shard {
 struct State {
     replica: Replica<Frames>,
     tabs: HashMap<u64, Arc<Tab>>,
+    /// Where there is a mobile relay.
+    duty: Option<Duty>,
 }
 
 impl fmt::Debug for Shard {
@@ -54,16 +59,24 @@ impl fmt::Debug for Shard {
 }
 
 impl Shard {
-    pub(crate) fn new(id: ids::Shard, node: NodeId, log: SharedLog, limits: Limits, meters: Arc<Meters>) -> Arc<Self> {
+    pub(crate) fn new(
+        id: ids::Shard,
+        node: NodeId,
+        log: SharedLog,
+        limits: Limits,
+        meters: Arc<Meters>,
+        relay: Option<Relay>,
+    ) -> Arc<Self> {
         let timing = Timing::default();
         let first_round = fastrand::u64(timing.round_every / 2..timing.round_every);
         // What is read back beyond that is known in parts only.
         let since = UnixMillis::now().minus(limits.resume_ms);
         let journal = Mutex::new(Journal::new(trace::events_max(log.shards()), since));
         let replica = Replica::new(node, limits, timing, 0, first_round);
-        let state = Mutex::new(State { replica, tabs: HashMap::new() });
+        let state = Mutex::new(State { replica, tabs: HashMap::new(), duty: relay.as_ref().map(|_| Duty::new(node)) });
         let name = log.name(id);
-        Arc::new(Self { id, node, log, name, meters, started: Instant::now(), state, journal, changed: Notify::new() })
+        let (started, changed) = (Instant::now(), Notify::new());
+        Arc::new(Self { id, node, log, name, meters, started, state, journal, relay, changed })
     }
 
     /// Name and epoch of the log, for cursors.
@@ -151,14 +164,19 @@ impl Shard {
             let now = self.now();
             let mut state = self.lock();
             let mut touched = Touched::default();
+            let mut passed = Vec::new();
             for (offset, record) in records.by_ref().take(FOLD_RECORDS_MAX) {
-                own |= state.apply(now, offset, record, &self.meters, &mut touched);
+                own |= state.apply(now, offset, record, &self.meters, &mut touched, &mut passed);
             }
             self.meters.lag(records.len() as f64 - waiting as f64);
             status |= touched.status;
             self.journal().happened(UnixMillis::now(), touched.happened.drain(..));
             self.meters.count_outcomes(state.replica.take_outcomes());
             state.wake(touched);
+            drop(state);
+            if let Some(relay) = &self.relay {
+                passed.into_iter().for_each(|item| relay.pass(item));
+            }
         }
         if own && self.id == ids::Shard(0) {
             // Every node reports to every shard: one of them tells who lives.
@@ -183,14 +201,41 @@ fn encode(reports: Vec<Report>) -> Vec<Bytes> {
 }
 
 impl State {
-    /// Folds one record; whether it is a report of this node.
-    fn apply(&mut self, now: u64, offset: Offset, record: Record, meters: &Meters, touched: &mut Touched) -> bool {
+    /// Folds one record; whether it is a report of this node. What is to go to the mobile relay is added to `passed`.
+    fn apply(
+        &mut self,
+        now: u64,
+        offset: Offset,
+        record: Record,
+        meters: &Meters,
+        touched: &mut Touched,
+        passed: &mut Vec<Item>,
+    ) -> bool {
         if let Record::Notify(notify) = &record
             && self.replica.sessions() > 0
         {
             meters.read(notify.accepted_at);
         }
-        self.replica.apply(now, offset, record, Frames::read_now, touched)
+        let Some(duty) = &mut self.duty else {
+            return self.replica.apply(now, offset, record, Frames::read_now, touched);
+        };
+        let (happened, copy) = (touched.happened.len(), record.clone());
+        let own = self.replica.apply(now, offset, record, Frames::read_now, touched);
+        let machine = self.replica.machine();
+        match copy {
+            Record::Notify(notify) => {
+                let is_new = |happened: &Happened| matches!(happened, Happened::Accepted(_));
+                if touched.happened[happened..].iter().any(is_new) {
+                    passed.extend(duty.on_notify(Item::new(offset, notify)));
+                }
+            }
+            Record::Report(report) => {
+                let lives = |node| machine.living().any(|living| living == node);
+                passed.extend(duty.on_report(offset, &report, lives, |node| machine.knows(node)));
+            }
+            Record::Status(_) => {}
+        }
+        own
     }
 
     fn wake(&mut self, touched: Touched) {

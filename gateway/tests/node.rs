@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use bellwire_common::http::{Limits, bind, serve};
+use bellwire_common::http::{Limits, Tls, bind, serve};
 use bellwire_common::ids::{NotificationId, Shard, UnixMillis, UserId};
 use bellwire_common::log::memory::MemoryLog;
 use bellwire_common::log::{Safety, SharedLog};
@@ -24,10 +24,14 @@ mod cases;
 mod events;
 #[path = "node/limits.rs"]
 mod limits;
+#[path = "node/relay.rs"]
+mod relay;
 #[path = "node/slow.rs"]
 mod slow;
 #[path = "node/storm.rs"]
 mod storm;
+#[path = "node/tls.rs"]
+mod tls;
 
 const TTL_MS: u64 = 600_000;
 
@@ -61,12 +65,16 @@ impl Node {
     }
 
     async fn start_as(log: &SharedLog, settings: GatewaySettings) -> Self {
+        Self::start_over(log, settings, None).await
+    }
+
+    async fn start_over(log: &SharedLog, settings: GatewaySettings, tls: Option<Tls>) -> Self {
         let gateway = Gateway::start(settings, log);
         gateway.caught_up().await;
         let listener = bind("127.0.0.1:0".parse().expect("an address")).expect("a free port");
         let address = listener.local_addr().expect("bound");
         let stop = CancellationToken::new();
-        let server = tokio::spawn(serve(listener, gateway.router(), Limits::default(), stop.clone()));
+        let server = tokio::spawn(serve(listener, gateway.router(), Limits::default(), tls, stop.clone()));
         Self { gateway, address, stop, server }
     }
 
@@ -81,7 +89,14 @@ impl Node {
 fn settings() -> GatewaySettings {
     let key = SharedKey::try_new(bellwire_testkit::bellwire::KEY).expect("a key");
     let (shared_key, trusted_proxies) = (Some(key), Vec::new());
-    GatewaySettings { ttl_ms: TTL_MS, shared_key, limits: LIMITS, trusted_proxies, digests: vec![Protocol::Native] }
+    GatewaySettings {
+        ttl_ms: TTL_MS,
+        shared_key,
+        limits: LIMITS,
+        trusted_proxies,
+        digests: vec![Protocol::Native],
+        relay: None,
+    }
 }
 
 fn log() -> SharedLog {

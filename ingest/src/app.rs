@@ -33,6 +33,8 @@ pub struct IngestSettings {
     pub ttl_ms: u64,
     /// Who may send.
     pub tokens: Tokens,
+    /// Senders need a certificate ([`bellwire_common::http::ClientCertificate`]), beside a token if there are any.
+    pub needs_certificate: bool,
     /// Label of an alert that names its users.
     pub user_label: String,
     /// What requests may cost.
@@ -103,7 +105,8 @@ impl IngestSettings {
     #[must_use]
     pub fn new(ttl_ms: u64, tokens: Tokens) -> Self {
         let user_label = USER_LABEL.to_owned();
-        Self { ttl_ms, tokens, user_label, limits: Limits::default(), clock: UnixMillis::now }
+        let (limits, clock) = (Limits::default(), UnixMillis::now);
+        Self { ttl_ms, tokens, needs_certificate: false, user_label, limits, clock }
     }
 }
 

@@ -51,17 +51,13 @@ impl Trap {
         self.0.path().join(name)
     }
 
-    /// Leaves double quotes, single quotes, and neither.
-    fn comment(&self) -> String {
+    /// Two comments that would leave a file each: one gets out of double quotes, one out of single ones.
+    fn comments(&self) -> [String; 2] {
         let touch = |name: &str| format!("touch {}", self.file(name).display());
-        format!(
-            "it's \"; {}; \" $({}) `{}` '; {}; ' ; {} \\",
-            touch("double"),
-            touch("dollar"),
-            touch("backtick"),
-            touch("single"),
-            touch("bare")
-        )
+        [
+            format!("\"; {}; \" $({})", touch("double"), touch("dollar")),
+            format!("'; {}; ' `{}` <&|~> \\", touch("single"), touch("backtick")),
+        ]
     }
 
     fn caught(&self) -> Vec<String> {
@@ -71,16 +67,17 @@ impl Trap {
 }
 
 /// A problem of a service, its acknowledgement with a hostile author and comment, its recovery; then a host's problem
-/// and its acknowledgement. Each is shown before the next is raised. Gives the bodies of both acknowledgements.
+/// and its acknowledgement. Each is shown before the next is raised. Gives the bodies of both acknowledgements; the
+/// author is `O'Neil`.
 async fn story(engine: &Engine, tab: &Tab, host: &str, service: &str, trap: &Trap) -> [String; 2] {
-    let comment = trap.comment();
+    let [double, single] = trap.comments();
     let object = format!("{host};{service}");
     let steps = [
         format!("PROCESS_SERVICE_CHECK_RESULT;{object};2;no space on C:\\"),
-        format!("ACKNOWLEDGE_SVC_PROBLEM;{object};1;1;0;O'Neil;{comment}"),
+        format!("ACKNOWLEDGE_SVC_PROBLEM;{object};1;1;0;O'Neil;{double}"),
         format!("PROCESS_SERVICE_CHECK_RESULT;{object};0;fine again"),
         format!("PROCESS_HOST_CHECK_RESULT;{host};1;no answer"),
-        format!("ACKNOWLEDGE_HOST_PROBLEM;{host};1;1;0;O'Neil;{comment}"),
+        format!("ACKNOWLEDGE_HOST_PROBLEM;{host};1;1;0;O'Neil;{single}"),
     ];
     for (done, step) in steps.iter().enumerate() {
         engine.command(step).await.unwrap();

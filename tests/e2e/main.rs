@@ -10,5 +10,6 @@ mod notify;
 mod proofs;
 mod standalone;
 mod support;
+mod tls;
 mod trace;
 mod trial;

@@ -87,7 +87,8 @@ impl Waiting {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn join(self: Arc<Self>, timeout: Pin<Box<dyn Sleep>>) -> Wait {
+    /// Begins a wait; its connection ends when it is over. It is whoever is told to make room, or runs out of time.
+    pub(super) fn join(self: Arc<Self>, timeout: Pin<Box<dyn Sleep>>) -> Wait {
         let (sender, told) = oneshot::channel();
         let mut queue = self.queue();
         let number = queue.next;
@@ -117,7 +118,7 @@ impl Waiting {
 }
 
 /// One connection's wait for a head.
-struct Wait {
+pub(super) struct Wait {
     waiting: Arc<Waiting>,
     number: u64,
     /// None when the wait is over.
@@ -156,6 +157,8 @@ pub(super) struct HeadTimer {
     /// The connection has sent a request.
     pub(super) asked: Arc<AtomicBool>,
     pub(super) idle_extra: Duration,
+    /// When the first head must be complete: TLS may have taken some of its time.
+    pub(super) first_by: Instant,
 }
 
 impl Timer for HeadTimer {
@@ -164,8 +167,9 @@ impl Timer for HeadTimer {
     }
 
     fn sleep_until(&self, deadline: Instant) -> Pin<Box<dyn Sleep>> {
-        let extra = if self.asked.load(Ordering::Relaxed) { self.idle_extra } else { Duration::ZERO };
-        let timeout = TokioTimer::new().sleep_until(deadline + extra);
+        let asked = self.asked.load(Ordering::Relaxed);
+        let deadline = if asked { deadline + self.idle_extra } else { deadline.min(self.first_by) };
+        let timeout = TokioTimer::new().sleep_until(deadline);
         Box::pin(Arc::clone(&self.waiting).join(timeout))
     }
 }

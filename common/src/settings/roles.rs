@@ -181,7 +181,7 @@ pub fn standalone(sources: &Sources<'_>) -> Result<Loaded<Standalone>, Invalid> 
         settings.node.mysql_file.is_some(),
     );
     let (name, intake) = settings.ingest_listen.map_or(("listen", settings.listen), |a| ("ingest-listen", a));
-    values.check_tokens(name, intake, settings.intake.tokens_file.as_deref());
+    values.check_tokens(name, intake, &settings.intake);
     values.finish(settings)
 }
 
@@ -221,7 +221,7 @@ pub fn ingest(sources: &Sources<'_>) -> Result<Loaded<Ingest>, Invalid> {
     };
     values.check_shared_log(&settings.node.log);
     values.check_listeners(&settings.listeners());
-    values.check_tokens("listen", settings.listen, settings.intake.tokens_file.as_deref());
+    values.check_tokens("listen", settings.listen, &settings.intake);
     values.finish(settings)
 }
 

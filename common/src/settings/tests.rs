@@ -300,6 +300,9 @@ fn off_loopback_keys_and_tokens_are_required() {
     );
     refused(load("--log amqp://h --listen [::]:1").gateway(), &["listen (flag --listen)", "shared key"]);
     refused(load("--log amqp://h --listen 10.0.0.1:1").ingest(), &["listen (flag --listen)", "ingest-tokens-file"]);
+    load("--log amqp://h --listen 10.0.0.1:1 --tls-cert-file /c --tls-key-file /k --ingest-client-ca-file /a")
+        .ingest()
+        .unwrap();
     load("--log amqp://h --listen [::1]:1").ingest().unwrap();
     load("--log amqp://h --listen [::ffff:127.0.0.1]:1").ingest().unwrap();
 }

@@ -2,10 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::Path;
 use std::time::Duration;
 
-use super::access::Access;
+use super::access::{Access, Intake};
 use super::roles::{Digests, Node, Tabs};
 use super::secret::Secret;
 use super::show::Effective;
@@ -211,8 +210,9 @@ impl<'a> Values<'a> {
         }
     }
 
-    pub(super) fn check_tokens(&mut self, name: &str, listen: SocketAddr, tokens: Option<&Path>) {
-        if !self.problems.is_empty() || tokens.is_some() || is_loopback(listen) {
+    pub(super) fn check_tokens(&mut self, name: &str, listen: SocketAddr, intake: &Intake) {
+        let asks = intake.tokens_file.is_some() || intake.client_ca_file.is_some();
+        if !self.problems.is_empty() || asks || is_loopback(listen) {
             return;
         }
         let other = match (self.role, name) {
@@ -225,7 +225,7 @@ impl<'a> Values<'a> {
             name,
             format!(
                 "{listen} can be reached from other machines, so that anybody there could send notifications: set \
-                 ingest-tokens-file, {other}"
+                 ingest-tokens-file or ingest-client-ca-file, {other}"
             ),
         );
     }

@@ -7,6 +7,7 @@ use bellwire_common::ids::{UnixMillis, UserId};
 
 use super::Shard;
 use crate::delivery::BrowserLook;
+use crate::relay::duty::Duty;
 use crate::trace::story::Scene;
 use crate::trace::{Journal, Sent, Wanted};
 
@@ -20,6 +21,7 @@ impl Shard {
     pub(super) fn on_replaced(&self) {
         let mut state = self.lock();
         state.replica.on_replaced();
+        state.duty = state.duty.as_ref().map(|_| Duty::new(self.node));
         self.journal().on_replaced(state.replica.reached().generation, UnixMillis::now());
     }
 

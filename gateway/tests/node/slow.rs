@@ -1,8 +1,12 @@
 //! A tab on a link that is slow but moves.
 
+use std::sync::Arc;
+
 use bellwire_testkit::bellwire::KEY;
+use bellwire_testkit::certs::{Connection, over};
+use rustls::ClientConfig;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpSocket, TcpStream};
+use tokio::net::TcpSocket;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::*;
@@ -16,7 +20,7 @@ const TICK: Duration = Duration::from_millis(50);
 /// The browser's end of a V2 connection, read at a steady slow rate; it answers pings and repeated greetings as the
 /// front end does, when it comes to them.
 struct Slow {
-    stream: TcpStream,
+    stream: Connection,
     /// What has arrived and is not a whole frame yet.
     bytes: Vec<u8>,
     shown: Vec<String>,
@@ -24,11 +28,12 @@ struct Slow {
 }
 
 impl Slow {
-    async fn open(address: SocketAddr, user: &str) -> Self {
+    async fn open(address: SocketAddr, user: &str, tls: Option<&Arc<ClientConfig>>) -> Self {
         let socket = TcpSocket::new_v4().expect("a socket");
         // The kernel must not take the backlog off the server's hands.
         socket.set_recv_buffer_size(16 * 1024).expect("a small buffer");
-        let mut stream = socket.connect(address).await.expect("connected");
+        let stream = socket.connect(address).await.expect("connected");
+        let mut stream = over(stream, tls).await.expect("a connection");
         let request = format!(
             "GET /push_notifications?userId={user}&browserUuid=slow HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n\
              Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
@@ -118,21 +123,27 @@ impl Slow {
 async fn a_slow_link_that_moves_is_not_taken_for_a_dead_one() {
     let log = log();
     let node = Node::start(&log).await;
-    let mut slow = Slow::open(node.address, "7").await;
+    crosses(&log, &node, None).await;
+}
+
+/// It is given a backlog, and shows it.
+pub(super) async fn crosses(log: &SharedLog, node: &Node, tls: Option<&Arc<ClientConfig>>) {
+    let mut slow = Slow::open(node.address, "7", tls).await;
     let rate = BACKLOG * TEXT_BYTES / (CROSSING.as_millis() / TICK.as_millis()) as usize;
     slow.read(rate, |slow| slow.bytes.is_empty()).await;
     let titles: Vec<String> = (0..BACKLOG).map(|n| format!("n{n}")).collect();
     for title in &titles {
-        send_text(&log, "7", title, &"x".repeat(TEXT_BYTES / 2)).await;
+        send_text(log, "7", title, &"x".repeat(TEXT_BYTES / 2)).await;
     }
     let begin = Instant::now();
     slow.read(rate, |slow| slow.shown.len() >= BACKLOG).await;
     assert!(slow.shown == titles, "{} of {BACKLOG} shown, then ended: {}", slow.shown.len(), slow.ended);
     assert!(begin.elapsed() > Duration::from_secs(13), "the backlog crossed too fast to prove anything");
     // It never looked stalled: a second tab of the browser has nothing to take over.
-    let second = profile(Front::V2, "7", "slow", &node).open().await.expect("a tab");
+    let second = Profile { tls: tls.cloned(), ..profile(Front::V2, "7", "slow", node) };
+    let second = second.open().await.expect("a tab");
     let mark = ["mark".to_owned()];
-    send(&log, "7", "mark").await;
+    send(log, "7", "mark").await;
     slow.read(1 << 20, |slow| slow.shown.len() > BACKLOG).await;
     assert_eq!(slow.shown[BACKLOG..], mark);
     assert!(second.titles().is_empty(), "{:?}", second.titles().len());

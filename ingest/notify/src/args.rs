@@ -42,6 +42,8 @@ pub(crate) struct Delivery {
     pub(crate) addresses: Vec<Address>,
     pub(crate) token_file: Option<PathBuf>,
     pub(crate) ca_file: Option<PathBuf>,
+    pub(crate) client_cert: Option<PathBuf>,
+    pub(crate) client_key: Option<PathBuf>,
     pub(crate) spool: Option<PathBuf>,
     /// For everything together, from the start of the process.
     pub(crate) deadline: Duration,
@@ -304,6 +306,8 @@ impl Given<'_> {
             addresses: self.addresses()?,
             token_file: self.path(Key::TokenFile),
             ca_file: self.path(Key::CaFile),
+            client_cert: self.path(Key::ClientCert),
+            client_key: self.path(Key::ClientKey),
             spool: self.path(Key::Spool),
             deadline: self.time(Key::Deadline, DEADLINE_MAX)?.unwrap_or(DEADLINE_DEFAULT),
             for_checkmk: self.macros.as_ref().is_some_and(|macros| macros.engine == Engine::Checkmk),

@@ -58,7 +58,7 @@ Examples:
     exec {program} --from-env
 
 On a command line that a shell sees, $NOTIFICATIONCOMMENT$ and $NOTIFICATIONAUTHOR$ let whoever may acknowledge
-run commands: engines do not clean them. The macros above are cleaned, and single quotes keep the shell out
+run commands: Naemon does not clean them. The macros above are cleaned, and single quotes keep the shell out
 (docs/engines/ says more). Or take what is in the environment: --from-env.
 "#;
 

@@ -68,6 +68,9 @@ options! {
     TokenFile "token-file" None, "FILE", ["BELLWIRE_TOKEN_FILE"], false, "file with the token that ingest asks for: the first of the file, which may look like ingest's own";
     CaFile "ca-file" None, "FILE", ["BELLWIRE_CA_FILE"], false,
         "PEM file with the certificates to trust for https, instead of the public ones that are built in";
+    ClientCert "client-cert" None, "FILE", ["BELLWIRE_CLIENT_CERT"], false,
+        "PEM file with the certificate that shows ingest who sends, and those between; with --client-key";
+    ClientKey "client-key" None, "FILE", ["BELLWIRE_CLIENT_KEY"], false, "PEM file with the private key of --client-cert";
     Spool "spool" None, "DIR", ["BELLWIRE_SPOOL"], false,
         "directory that keeps notifications while no ingest takes them; made when it is missing";
     Deadline "deadline" None, "TIME", ["BELLWIRE_DEADLINE"], false,

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use ureq::http::header::CONTENT_TYPE;
-use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
+use ureq::tls::{Certificate, ClientCert, PemItem, PrivateKey, RootCerts, TlsConfig, parse_pem};
 use ureq::unversioned::transport::DefaultConnector;
 use ureq::{Agent, Error};
 
@@ -17,8 +17,8 @@ use crate::lookup::Lookup;
 
 /// Largest file of tokens, in bytes: all that an ingest takes, with names and comments.
 const TOKEN_FILE_BYTES_MAX: u64 = 256 * 1024;
-/// Largest file of certificates, in bytes: twice a whole system's.
-const CA_BYTES_MAX: u64 = 1024 * 1024;
+/// Largest file of certificates or a key, in bytes: twice a whole system's.
+const PEM_BYTES_MAX: u64 = 1024 * 1024;
 /// The whole request and answer fit; what is not used is never touched.
 const BUFFER_BYTES: usize = 16 * 1024;
 
@@ -63,10 +63,8 @@ impl Sender {
             .input_buffer_size(BUFFER_BYTES)
             .output_buffer_size(BUFFER_BYTES)
             .user_agent(concat!("bellwire-notify/", env!("CARGO_PKG_VERSION")));
-        if let Some(path) = &delivery.ca_file
-            && delivery.addresses.iter().any(Address::is_https)
-        {
-            config = config.tls_config(TlsConfig::builder().root_certs(read_certificates(path)?).build());
+        if delivery.addresses.iter().any(Address::is_https) {
+            config = config.tls_config(tls(delivery)?);
         }
         Ok(Self {
             agent: Agent::with_parts(config.build(), DefaultConnector::default(), Lookup),
@@ -169,9 +167,32 @@ fn read_token(path: &Path) -> Result<String, String> {
     }
 }
 
-fn read_certificates(path: &Path) -> Result<RootCerts, String> {
-    let wrong = |reason: &str| format!("--ca-file {}: {reason}", path.display());
-    let pem = read_bounded(path, CA_BYTES_MAX).map_err(|error| wrong(&error.to_string()))?;
+fn tls(delivery: &Delivery) -> Result<TlsConfig, String> {
+    let mut tls = TlsConfig::builder();
+    if let Some(path) = &delivery.ca_file {
+        tls = tls.root_certs(RootCerts::new_with_certs(&read_certificates("--ca-file", path)?));
+    }
+    let client = match (&delivery.client_cert, &delivery.client_key) {
+        (Some(cert), Some(key)) => {
+            Some(ClientCert::new_with_certs(&read_certificates("--client-cert", cert)?, read_key(key)?))
+        }
+        (None, None) => None,
+        (Some(_), None) => return Err("--client-cert needs --client-key".to_owned()),
+        (None, Some(_)) => return Err("--client-key needs --client-cert".to_owned()),
+    };
+    Ok(tls.client_cert(client).build())
+}
+
+fn read_key(path: &Path) -> Result<PrivateKey<'static>, String> {
+    let wrong = |reason: &str| format!("--client-key {}: {reason}", path.display());
+    let pem = read_bounded(path, PEM_BYTES_MAX).map_err(|error| wrong(&error.to_string()))?;
+    // What is said of a bad line may quote it.
+    PrivateKey::from_pem(&pem).map_err(|_| wrong("holds no private key in PEM form that can be used"))
+}
+
+fn read_certificates(option: &str, path: &Path) -> Result<Vec<Certificate<'static>>, String> {
+    let wrong = |reason: &str| format!("{option} {}: {reason}", path.display());
+    let pem = read_bounded(path, PEM_BYTES_MAX).map_err(|error| wrong(&error.to_string()))?;
     let mut certificates = Vec::new();
     for item in parse_pem(&pem) {
         if let PemItem::Certificate(certificate) = item.map_err(|error| wrong(&error.to_string()))? {
@@ -181,7 +202,7 @@ fn read_certificates(path: &Path) -> Result<RootCerts, String> {
     if certificates.is_empty() {
         return Err(wrong("holds no certificate in PEM form"));
     }
-    Ok(RootCerts::new_with_certs(&certificates))
+    Ok(certificates)
 }
 
 /// Reads a whole file that must not be larger than `limit` bytes.
@@ -227,6 +248,6 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("ca.pem");
         std::fs::write(&path, "nothing").unwrap();
-        assert!(read_certificates(&path).unwrap_err().ends_with("holds no certificate in PEM form"));
+        assert!(read_certificates("--ca-file", &path).unwrap_err().ends_with("holds no certificate in PEM form"));
     }
 }

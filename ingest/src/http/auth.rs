@@ -1,4 +1,5 @@
-//! Who may send (design, section 7): who has a token. Where there are no tokens, what runs on this machine.
+//! Who may send (design, section 7): who has a certificate, if one is needed, and a token. Where neither is needed, what
+//! runs on this machine.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
@@ -8,7 +9,7 @@ use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use tracing::debug;
 
-use bellwire_common::http::Peer;
+use bellwire_common::http::{ClientCertificate, Peer};
 use bellwire_common::local;
 
 use crate::app::Ingest;
@@ -18,14 +19,21 @@ use super::problem::Refusal;
 
 /// Passes a request on with what it may do, or refuses it.
 pub(super) fn admit(ingest: &Ingest, parts: &Parts) -> Result<Arc<Grant>, Refusal> {
-    if !ingest.settings().tokens.are_required() {
-        return local::check(parts).map(|()| Arc::default()).map_err(Refusal::NotLocal);
+    let settings = ingest.settings();
+    if settings.needs_certificate && parts.extensions.get::<ClientCertificate>().is_none() {
+        return Err(Refusal::ClientCertificate);
+    }
+    if !settings.tokens.are_required() {
+        // A browser shows the certificate of its user for any page.
+        let checked =
+            if settings.needs_certificate { local::check_direct(&parts.headers) } else { local::check(parts) };
+        return checked.map(|()| Arc::default()).map_err(Refusal::NotLocal);
     }
     let peer = parts.extensions.get::<Peer>().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |Peer(peer)| peer.ip());
     if let Some(seconds) = ingest.wait(peer) {
         return Err(Refusal::Failures(seconds));
     }
-    let Some(grant) = token(&parts.headers).and_then(|token| ingest.settings().tokens.grant(token)) else {
+    let Some(grant) = token(&parts.headers).and_then(|token| settings.tokens.grant(token)) else {
         ingest.count_failure(peer);
         return Err(Refusal::Token);
     };

@@ -238,7 +238,10 @@ fn schemas() -> Value {
 const REFUSALS: [(&str, &str); 9] = [
     ("400", "It is not JSON, or none of it was accepted and fields are not as they must be"),
     ("401", "A bearer token is needed"),
-    ("403", "The token may not send here; or there are no tokens, and the sender is not on this machine"),
+    (
+        "403",
+        "The token may not send here; or a client certificate is missing; or neither is asked for, and the sender is not on this machine",
+    ),
     ("405", "Only POST is taken"),
     ("408", "The body did not come in time"),
     ("413", "The body is too large, or has too many notifications"),

@@ -24,6 +24,8 @@ pub const ERRORS_MAX: usize = 100;
 pub(crate) enum Refusal {
     /// It is not a POST.
     Method,
+    /// It came without the certificate that senders need.
+    ClientCertificate,
     /// It has no token, or a wrong one.
     Token,
     /// Too many wrong tokens came from its address; holds the seconds to wait.
@@ -134,6 +136,7 @@ impl Refusal {
     fn label(&self) -> &'static str {
         match self {
             Self::Method => "method",
+            Self::ClientCertificate => "client_certificate",
             Self::Token => "token",
             Self::Failures(_) => "failures",
             Self::Scope => "scope",
@@ -154,7 +157,7 @@ impl Refusal {
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::Token => StatusCode::UNAUTHORIZED,
             Self::Failures(_) => StatusCode::TOO_MANY_REQUESTS,
-            Self::NotLocal(_) | Self::Scope => StatusCode::FORBIDDEN,
+            Self::ClientCertificate | Self::NotLocal(_) | Self::Scope => StatusCode::FORBIDDEN,
             Self::MediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
             Self::BodyTooLarge | Self::BatchTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
@@ -166,6 +169,11 @@ impl Refusal {
     fn detail(&self) -> Cow<'static, str> {
         match self {
             Self::Method => "only POST is taken here".into(),
+            Self::ClientCertificate => {
+                "a client certificate is needed that an authority of ingest-client-ca-file has signed (bellwire-notify \
+                 --client-cert and --client-key, curl --cert and --key)"
+                    .into()
+            }
             Self::Token => "a bearer token of this ingest is needed".into(),
             Self::Failures(_) => "too many wrong tokens came from this address".into(),
             Self::Scope => "this token may not send here: its scope (paths=) names other paths".into(),

@@ -73,6 +73,8 @@ async fn refused_requests_are_counted_by_their_reason() {
     let locked = Bench::with_tokens(Tokens::load(file.path()).unwrap());
     let mut full = Bench::new();
     full.settings.limits.bodies_bytes_max = 0;
+    let mut certified = Bench::new();
+    certified.settings.needs_certificate = true;
     const PATH: &str = "/v1/notifications";
     let broken = || Body::from_stream(stream::iter([Err::<&str, _>(std::io::Error::other("gone"))]));
     let slow = Body::from_stream(stream::pending::<std::io::Result<&str>>().boxed());
@@ -88,6 +90,7 @@ async fn refused_requests_are_counted_by_their_reason() {
     bench.answer(Request::post(PATH).body(Body::empty()).unwrap()).await;
     bench.answer(post(PATH).header("origin", "null").body(Body::empty()).unwrap()).await;
     bench.answer(post(PATH).header("content-encoding", "br").body(Body::empty()).unwrap()).await;
+    certified.post(PATH, "{}").await;
     full.post(PATH, "{}").await;
     bench.post(PATH, "x".repeat(BODY_BYTES_MAX + 1)).await;
     bench.post(PATH, slow).await;
@@ -96,7 +99,7 @@ async fn refused_requests_are_counted_by_their_reason() {
     bench.post(PATH, format!("[{}0]", "0,".repeat(BATCH_ITEMS_MAX))).await;
 
     let reasons = bellwire_common::metrics::INGEST_REQUESTS_REFUSED.0.labels[0].values;
-    assert_eq!(reasons.len(), 13);
+    assert_eq!(reasons.len(), 14);
     for reason in reasons {
         let expected = if *reason == "token" { FAILURES_PER_MINUTE_MAX.into() } else { 1 };
         assert_eq!(refused(&handle, reason), expected, "{reason}");

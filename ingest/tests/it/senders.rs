@@ -7,7 +7,7 @@ use axum::body::Body;
 use axum::http::Request;
 use tower::ServiceExt;
 
-use bellwire_common::http::Peer;
+use bellwire_common::http::{ClientCertificate, Peer};
 use bellwire_ingest::{FAILURES_PER_MINUTE_MAX, Ingest, Tokens, router};
 
 use crate::support::{Answer, Bench, LOCAL, post};
@@ -167,4 +167,32 @@ async fn who_tries_tokens_is_held_up() {
     for _ in 0..=FAILURES_PER_MINUTE_MAX {
         answer(LOCAL, "wrong").await.assert_problem(401);
     }
+}
+
+#[tokio::test]
+async fn where_a_certificate_is_needed_it_stands_beside_the_token_and_for_this_machine() {
+    let certificate = ClientCertificate { fingerprint: [7; 32] };
+    let mut bench = Bench::new();
+    bench.settings.needs_certificate = true;
+    let problem = bench.post("/v1/notifications", GOOD).await.assert_problem(403);
+    assert!(problem["detail"].as_str().unwrap().contains("ingest-client-ca-file"), "{problem}");
+    let elsewhere = || {
+        let request = Request::post("/v1/notifications").header("host", "bellwire.example.org");
+        request.extension(Peer("10.0.0.1:1".parse().unwrap())).extension(certificate)
+    };
+    assert_eq!(bench.answer(elsewhere().body(Body::from(GOOD)).unwrap()).await.status, 202);
+    for name in ["origin", "sec-fetch-site", "x-forwarded-for"] {
+        let request = elsewhere().header(name, "x").body(Body::from(GOOD)).unwrap();
+        bench.answer(request).await.assert_problem(403);
+    }
+
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(b"poller: 0123456789abcdef\n").unwrap();
+    bench.settings.tokens = Tokens::load(file.path()).unwrap();
+    bench.answer(elsewhere().body(Body::from(GOOD)).unwrap()).await.assert_problem(401);
+    let token = ("authorization", "Bearer 0123456789abcdef");
+    let both = elsewhere().header(token.0, token.1).body(Body::from(GOOD)).unwrap();
+    assert_eq!(bench.answer(both).await.status, 202);
+    let alone = post("/v1/notifications").header(token.0, token.1).body(Body::from(GOOD)).unwrap();
+    bench.answer(alone).await.assert_problem(403);
 }

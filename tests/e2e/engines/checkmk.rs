@@ -59,10 +59,10 @@ async fn the_documented_script_and_trial_reach_a_tab() {
     let (site, trap, ingest) = (Site::new(), Trap::new(), address(&node));
     let mut shell = Command::new("sh");
     shell.args(["-c", &block("checkmk.md", "try")]);
-    let comment = trap.comment();
+    let comment = &trap.comments()[0];
     let acknowledged = [
         ("NOTIFY_NOTIFICATIONTYPE", "ACKNOWLEDGEMENT"),
-        ("NOTIFY_NOTIFICATIONCOMMENT", &comment),
+        ("NOTIFY_NOTIFICATIONCOMMENT", comment),
         ("NOTIFY_CONTACT_BELLWIRE", "7"),
     ];
     for output in [
@@ -76,7 +76,7 @@ async fn the_documented_script_and_trial_reach_a_tab() {
     let shown = ann.wait_shown(2).await.unwrap();
     assert_eq!((&*shown[0].title, &*shown[0].body), ("web01/CPU load is CRITICAL (PROBLEM)", "load is 17"));
     assert_eq!((&*shown[1].title, &*shown[1].body), ("web01 is DOWN (PROBLEM)", "no answer\nfor 3 checks"));
-    assert_eq!(seven.wait_shown(1).await.unwrap()[0].body, comment);
+    assert_eq!(seven.wait_shown(1).await.unwrap()[0].body, *comment);
     assert_eq!(trap.caught(), Vec::<String>::new());
 }
 

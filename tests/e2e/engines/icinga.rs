@@ -31,8 +31,6 @@ async fn arguments_carry_everything_past_the_shell() {
     let objects = block("icinga2.md", "objects") + OBJECTS;
     let engine = Engine::icinga(&objects, &[("BELLWIRE_INGEST", &address(&node))]).await.unwrap();
     let bodies = story(&engine, &tab, "web01", "disk", &trap).await;
-    for body in bodies {
-        assert_eq!(body, format!("O'Neil: {}", trap.comment()));
-    }
+    assert_eq!(bodies, trap.comments().map(|comment| format!("O'Neil: {comment}")));
     assert!(tab.titles()[0].starts_with("Web 1/Disk C is CRITICAL"), "{:?}", tab.titles());
 }

@@ -32,9 +32,7 @@ async fn the_environment_carries_everything_past_the_shell() {
     let settings = page("settings");
     let engine = Engine::nagios(&settings, &objects, &[("BELLWIRE_INGEST", &address(&node))]).await.unwrap();
     let bodies = story(&engine, &tab, "web01", "disk", &trap).await;
-    for body in bodies {
-        assert_eq!(body, format!("O'Neil: {}", trap.comment()));
-    }
+    assert_eq!(bodies, trap.comments().map(|comment| format!("O'Neil: {comment}")));
     assert!(tab.titles()[0].starts_with("Web 1/Disk C is CRITICAL"), "{:?}", tab.titles());
 }
 
@@ -48,9 +46,7 @@ async fn naemon_s_definitions_need_no_shell() {
     let settings = page("settings");
     let engine = Engine::nagios(&settings, &objects, &[("BELLWIRE_INGEST", &address(&node))]).await.unwrap();
     let bodies = story(&engine, &tab, "web01", "disk", &trap).await;
-    for body in bodies {
-        assert_eq!(body, format!("ONeil: {}", cleaned(&trap.comment())));
-    }
+    assert_eq!(bodies, trap.comments().map(|comment| cleaned(&format!("O'Neil: {comment}"))));
     assert!(tab.titles()[0].starts_with("Web 1/Disk C is CRITICAL"), "{:?}", tab.titles());
 }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use rustls::ClientConfig;
 use tempfile::TempDir;
 use tokio::process::Command;
 
@@ -26,6 +27,7 @@ pub struct Setup {
     args: Vec<String>,
     env: Vec<(String, String)>,
     socket: Option<Arc<TcpListener>>,
+    admin_tls: Option<Arc<ClientConfig>>,
 }
 
 /// A running (or killed) node. Dropping it kills it.
@@ -75,6 +77,13 @@ impl Setup {
         self
     }
 
+    /// Its admin server speaks TLS, and is asked by this client.
+    #[must_use]
+    pub fn admin_tls(mut self, client: Arc<ClientConfig>) -> Self {
+        self.admin_tls = Some(client);
+        self
+    }
+
     /// Starts it, on free ports unless it inherits one, and waits until it is ready.
     pub async fn start(self) -> Result<Bellwire> {
         let admin = ports::free();
@@ -84,6 +93,10 @@ impl Setup {
         let mut node = Bellwire { setup: self, home, process, listen, admin };
         node.wait_ready().await?;
         Ok(node)
+    }
+
+    async fn ask(&self, admin: SocketAddr, path: &str) -> Result<http::Response> {
+        http::request_over(self.admin_tls.as_ref(), admin, "GET", path, &[], b"").await
     }
 
     fn spawn(&self, home: &Path, listen: SocketAddr, admin: SocketAddr) -> Result<Process> {
@@ -130,7 +143,8 @@ impl Bellwire {
 
     /// The sum of a metric's series whose line contains all of `labels` (such as `protocol="v1"`); 0 if none does.
     pub async fn metric(&self, name: &str, labels: &[&str]) -> Result<f64> {
-        metric(self.admin, name, labels).await
+        let page = self.setup.ask(self.admin, "/metrics").await?.text();
+        Ok(sum(&page, name, labels))
     }
 
     /// Waits until [`Bellwire::metric`] is at least `value`.
@@ -143,9 +157,9 @@ impl Bellwire {
     }
 
     async fn wait_ready(&mut self) -> Result<()> {
-        let admin = self.admin;
-        let ready = eventually::eventually("readiness", START_DEADLINE, || async move {
-            Ok((http::get(admin, "/readyz").await?.status == 200).then_some(()))
+        let (setup, admin) = (self.setup.clone(), self.admin);
+        let ready = eventually::eventually("readiness", START_DEADLINE, || async {
+            Ok((setup.ask(admin, "/readyz").await?.status == 200).then_some(()))
         });
         tokio::select! {
             ready = ready => ready.with_context(|| self.process.output()),

@@ -1,13 +1,16 @@
-//! A small HTTP/1.1 client: one request per connection, whole answers, no TLS.
+//! A small HTTP/1.1 client: one request per connection, whole answers.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
+use rustls::ClientConfig;
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::net::TcpStream;
 use tokio::time::timeout;
+
+use crate::certs::{self, Connection};
 
 /// No request of a test takes longer on a busy machine; WebDriver's start of a browser is the slowest.
 const DEADLINE: Duration = Duration::from_secs(90);
@@ -60,13 +63,26 @@ pub async fn request(
     headers: &[(&str, &str)],
     body: &[u8],
 ) -> Result<Response> {
-    timeout(DEADLINE, exchange(address, method, path, headers, body))
+    request_over(None, address, method, path, headers, body).await
+}
+
+/// The same with TLS, if there is a client for it.
+pub async fn request_over(
+    tls: Option<&Arc<ClientConfig>>,
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &[u8],
+) -> Result<Response> {
+    timeout(DEADLINE, exchange(tls, address, method, path, headers, body))
         .await
         .with_context(|| format!("no answer to {method} {path} within {DEADLINE:?}"))?
         .with_context(|| format!("{method} http://{address}{path}"))
 }
 
 async fn exchange(
+    tls: Option<&Arc<ClientConfig>>,
     address: SocketAddr,
     method: &str,
     path: &str,
@@ -85,13 +101,12 @@ async fn exchange(
         head += &format!("{name}: {value}\r\n");
     }
     head += "\r\n";
-    let mut stream = TcpStream::connect(address).await?;
-    stream.set_nodelay(true)?;
+    let mut stream = certs::connect(address, tls).await?;
     stream.write_all(&[head.as_bytes(), body].concat()).await?;
     read_response(&mut BufReader::new(stream)).await
 }
 
-async fn read_response(stream: &mut BufReader<TcpStream>) -> Result<Response> {
+async fn read_response(stream: &mut BufReader<Connection>) -> Result<Response> {
     let first = line(stream).await?;
     let status =
         first.split(' ').nth(1).and_then(|s| s.parse().ok()).with_context(|| format!("bad answer {first:?}"))?;
@@ -116,7 +131,7 @@ async fn read_response(stream: &mut BufReader<TcpStream>) -> Result<Response> {
     Ok(response)
 }
 
-async fn read_chunks(stream: &mut BufReader<TcpStream>) -> Result<Vec<u8>> {
+async fn read_chunks(stream: &mut BufReader<Connection>) -> Result<Vec<u8>> {
     let mut body = Vec::new();
     loop {
         let size = usize::from_str_radix(line(stream).await?.split(';').next().unwrap_or_default(), 16)?;
@@ -130,7 +145,7 @@ async fn read_chunks(stream: &mut BufReader<TcpStream>) -> Result<Vec<u8>> {
     }
 }
 
-async fn line(stream: &mut BufReader<TcpStream>) -> Result<String> {
+async fn line(stream: &mut BufReader<Connection>) -> Result<String> {
     let mut line = Vec::new();
     if stream.read_until(b'\n', &mut line).await? == 0 {
         bail!("the connection ended before the answer");

@@ -6,14 +6,18 @@
 //! - [`engine`]: a private Nagios or Icinga
 //! - [`webdriver`]: real, headless browsers; [`nginx`]: a web server for their pages; [`farewell`]: a server that V2 pages
 //!   cannot cope with
+//! - [`mariadb`]: a private database with openITCOCKPIT's tables
+//! - [`certs`]: certificates, and connections with TLS
 //! - [`http`], [`ports`], [`eventually`]: what those need
 
 pub mod bellwire;
 pub mod broker;
+pub mod certs;
 pub mod engine;
 pub mod eventually;
 pub mod farewell;
 pub mod http;
+pub mod mariadb;
 pub mod nginx;
 pub mod ports;
 pub mod process;

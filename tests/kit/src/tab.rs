@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use futures_util::{SinkExt, StreamExt};
+use rustls::ClientConfig;
 use serde_json::Value;
-use tokio::net::TcpStream;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, interval_at, sleep, timeout};
@@ -22,6 +22,7 @@ use tokio_tungstenite::tungstenite::http::HeaderValue;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Message};
 use tokio_tungstenite::{WebSocketStream, client_async};
 
+use crate::certs::{self, Connection};
 use page::Page;
 
 /// Long enough for anything on a machine that builds something else at the same time.
@@ -51,6 +52,8 @@ pub struct Profile {
     pub key: String,
     /// Where the n-th connection goes, in turn, as a load balancer would spread them.
     pub addresses: Vec<SocketAddr>,
+    /// How it speaks TLS; none: it does not.
+    pub tls: Option<Arc<ClientConfig>>,
     /// What V2 waits before it comes back; 3 s in the real front end.
     pub reconnect_after: Duration,
 }
@@ -124,6 +127,7 @@ impl Profile {
             browser: browser.to_owned(),
             key: crate::bellwire::KEY.to_owned(),
             addresses: vec![address],
+            tls: None,
             reconnect_after: Duration::from_secs(3),
         }
     }
@@ -302,9 +306,8 @@ impl Browser {
         }
     }
 
-    async fn connect(&self, address: SocketAddr) -> Result<WebSocketStream<TcpStream>> {
-        let stream = TcpStream::connect(address).await?;
-        stream.set_nodelay(true)?;
+    async fn connect(&self, address: SocketAddr) -> Result<WebSocketStream<Connection>> {
+        let stream = certs::connect(address, self.profile.tls.as_ref()).await?;
         let (socket, response) = client_async(self.profile.request(address)?, stream).await?;
         let chosen = response.headers().get("sec-websocket-protocol").and_then(|value| value.to_str().ok());
         let asked = match self.profile.front {
@@ -319,7 +322,7 @@ impl Browser {
     }
 
     /// One connection; none when the tab itself was closed.
-    async fn converse(&mut self, mut socket: WebSocketStream<TcpStream>) -> Option<End> {
+    async fn converse(&mut self, mut socket: WebSocketStream<Connection>) -> Option<End> {
         self.note(|seen| seen.connected_at.push(Instant::now()));
         let cursor = lock(&self.state).cursor.clone();
         let mut page = Page::new(&self.profile, cursor);

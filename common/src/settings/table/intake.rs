@@ -20,7 +20,7 @@ pub(super) const SETTINGS: [Setting; 4] = [
         defaults: &intake(Unset("no certificate is asked for")),
         shown: Shown::Plain,
         help: "PEM file with authorities; who sends notifications needs a certificate that one of them has signed",
-        limits: "Certificates in PEM form; needs tls-cert-file. Beside tokens if there are any. Read again when it changes.",
+        limits: "Certificates in PEM form; needs tls-cert-file. Beside tokens if there are any; without tokens the certificate is enough, also off loopback, but not for browsers and proxies. Where browsers come in on the same listener they are asked for a certificate too, and need none. Read again when it changes.",
         cost: "Engines need a certificate each, and new ones before they expire.",
         change: "When tokens alone are not enough.",
     },

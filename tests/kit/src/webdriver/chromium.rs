@@ -11,7 +11,7 @@ use crate::process::Process;
 use crate::{http, ports};
 
 /// Without these, Chromium looks for its maker's servers at each start, wants a sandbox that root cannot have, and lets a
-/// page that hangs take other windows of its site along.
+/// page that hangs take other windows of its site along; and it would not know the certificates of the tests.
 const FLAGS: &[&str] = &[
     "--headless=new",
     "--no-sandbox",
@@ -22,6 +22,7 @@ const FLAGS: &[&str] = &[
     "--disable-component-update",
     "--disable-sync",
     "--disable-quic",
+    "--ignore-certificate-errors",
     "--disable-features=ProcessPerSiteUpToMainFrameThreshold",
     "--window-size=1000,700",
 ];

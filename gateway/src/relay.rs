@@ -1,0 +1,8 @@
+//! The way to openITCOCKPIT's mobile app: notifications go to the relay that its database names, one request for each
+//! device of the user.
+
+pub(crate) mod duty;
+mod request;
+mod sender;
+
+pub use sender::Relay;
