@@ -19,6 +19,7 @@ pub(crate) async fn run(settings: settings::Ingest, mut listeners: Listeners) ->
     let tokens = tokens(settings.intake.tokens_file.as_deref())?;
     let tls = node::tls(&settings.node, settings.intake.client_ca_file.as_deref())?;
     let running = Running::start(&settings.node, Role::Ingest, tls, &mut listeners)?;
+    tokens.watch(running.shutdown.clone());
     let reserved = listeners.reserve(settings.listen).context("listen")?;
     let log = node::open_log(&settings.node, Role::Ingest).await?;
     let router = router(settings.node.ttl, tokens, &settings.intake, &log).fallback(bellwire_ingest::not_found);
@@ -45,6 +46,7 @@ pub(crate) fn tokens(file: Option<&Path>) -> Result<Tokens, Invalid> {
 pub(crate) fn router(ttl: Duration, tokens: Tokens, intake: &Intake, log: &SharedLog) -> Router {
     let ttl_ms = u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX);
     let needs_certificate = intake.client_ca_file.is_some();
-    let settings = IngestSettings { needs_certificate, ..IngestSettings::new(ttl_ms, tokens) };
+    let user_label = intake.user_label.clone();
+    let settings = IngestSettings { needs_certificate, user_label, ..IngestSettings::new(ttl_ms, tokens) };
     bellwire_ingest::router(Ingest::new(settings, SharedLog::clone(log)))
 }

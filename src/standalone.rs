@@ -23,6 +23,7 @@ pub(crate) async fn run(
     let key = settings.shared_key.as_ref().map(gateway::shared_key).transpose()?;
     let tls = node::tls(&settings.node, settings.intake.client_ca_file.as_deref())?;
     let running = Running::start(&settings.node, Role::Standalone, tls, &mut listeners)?;
+    tokens.watch(running.shutdown.clone());
     let reserved = listeners.reserve(settings.listen).context("listen")?;
     let reserved_ingest =
         settings.ingest_listen.map(|address| listeners.reserve(address)).transpose().context("ingest-listen")?;

@@ -23,7 +23,11 @@ const PURE: &[&str] = &[
     "gateway/src/liveness.rs",
     "gateway/src/protocol.rs",
     "gateway/src/protocol",
+    "ingest/src/alerts.rs",
+    "ingest/src/alerts",
     "ingest/src/intake.rs",
+    "ingest/src/tokens/grant.rs",
+    "ingest/src/tokens/line.rs",
 ];
 
 const IMPURE: &[&str] = &[

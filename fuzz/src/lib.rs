@@ -24,7 +24,7 @@ pub use jwt::{claims, keys, token};
 pub use mutate::{INPUT_BYTES_MAX, Mutator};
 pub use requests::events;
 pub use run::{Broken, Done, run};
-pub use targets::{message, native, record, v1, v2};
+pub use targets::{alertmanager, message, native, record, v1, v2};
 
 /// Something that takes any bytes and panics where a promise is broken.
 #[derive(Debug, Clone, Copy)]
@@ -39,6 +39,7 @@ pub struct Target {
 pub const TARGETS: &[Target] = &[
     Target { name: "record", run: record },
     Target { name: "message", run: message },
+    Target { name: "alertmanager", run: alertmanager },
     Target { name: "v1", run: v1 },
     Target { name: "v2", run: v2 },
     Target { name: "native", run: native },

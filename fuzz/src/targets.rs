@@ -8,7 +8,8 @@ use bellwire_gateway::protocol::{
     Dialect, FRAME_BYTES_MAX, Head, Identity, Proof, Protocol, SharedKey, Step, TabEvent, TestMessage, encode,
     native as wire,
 };
-use bellwire_ingest::http::message_record;
+use bellwire_ingest::BATCH_ITEMS_MAX;
+use bellwire_ingest::http::{alert_records, message_record};
 use bytes::Bytes;
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -53,6 +54,21 @@ pub fn message(bytes: &[u8]) {
     assert!(notify.expires_at >= now && notify.expires_at <= now.plus(TTL_MS), "{:?}", notify.expires_at);
     let notification = serde_json::from_slice(&notify.payload).expect("the payload is a notification");
     shown(&notify.user, &notify.id, &notification);
+}
+
+/// A body of `POST /v1/alertmanager`, whose users the label `user` names: the same holds for each alert in it.
+pub fn alertmanager(bytes: &[u8]) {
+    let now = UnixMillis(NOW_MS);
+    let all = alert_records(bytes, "user", now, TTL_MS);
+    assert!(all.len() <= BATCH_ITEMS_MAX, "{} notifications", all.len());
+    assert_eq!(alert_records(bytes, "user", now, TTL_MS), all);
+    for encoded in all {
+        assert!(encoded.len() <= RECORD_BYTES_MAX, "{} bytes", encoded.len());
+        let Ok(Record::Notify(notify)) = Record::decode(encoded) else { panic!("not a notification") };
+        assert_eq!(notify.expires_at, now.plus(TTL_MS));
+        let notification = serde_json::from_slice(&notify.payload).expect("the payload is a notification");
+        shown(&notify.user, &notify.id, &notification);
+    }
 }
 
 /// Lines as the messages of a V1 tab.

@@ -1,7 +1,8 @@
 //! What ingest is made of, and the one way from decisions to the log.
 
-use std::sync::Arc;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -14,8 +15,12 @@ use bellwire_common::log::{AppendError, Safety, SharedLog};
 use bellwire_common::metrics::{self, CounterSeries, HistogramSeries};
 use bellwire_common::notification::FieldError;
 
+use crate::failures::Failures;
 use crate::intake::{Decision, Terms, Verdict};
-use crate::tokens::Tokens;
+use crate::tokens::{Grant, Tokens};
+
+/// The usual [`IngestSettings::user_label`].
+pub const USER_LABEL: &str = "bellwire_user";
 
 /// Ingest, shared by all requests.
 #[derive(Debug, Clone)]
@@ -30,6 +35,8 @@ pub struct IngestSettings {
     pub tokens: Tokens,
     /// Senders need a certificate ([`bellwire_common::http::ClientCertificate`]), beside a token if there are any.
     pub needs_certificate: bool,
+    /// Label of an alert that names its users.
+    pub user_label: String,
     /// What requests may cost.
     pub limits: Limits,
     /// This machine's clock.
@@ -52,6 +59,7 @@ struct Inner {
     settings: IngestSettings,
     log: SharedLog,
     bodies_bytes: AtomicUsize,
+    failures: Mutex<Failures>,
     /// Per shard: the last append failed.
     failing: Vec<AtomicBool>,
     results: [CounterSeries; Status::ALL.len()],
@@ -93,10 +101,12 @@ pub(crate) struct Reservation {
 // === impl IngestSettings ===
 
 impl IngestSettings {
-    /// Settings with the usual limits and this machine's clock.
+    /// Settings with the usual label and limits and this machine's clock.
     #[must_use]
     pub fn new(ttl_ms: u64, tokens: Tokens) -> Self {
-        Self { ttl_ms, tokens, needs_certificate: false, limits: Limits::default(), clock: UnixMillis::now }
+        let user_label = USER_LABEL.to_owned();
+        let (limits, clock) = (Limits::default(), UnixMillis::now);
+        Self { ttl_ms, tokens, needs_certificate: false, user_label, limits, clock }
     }
 }
 
@@ -118,9 +128,11 @@ impl Ingest {
     pub fn new(settings: IngestSettings, log: SharedLog) -> Self {
         metrics::INGEST_NOTIFICATIONS.zero();
         metrics::INGEST_REQUESTS_REFUSED.zero();
+        metrics::INGEST_ALERTS_DROPPED.zero();
         Self(Arc::new(Inner {
             settings,
             bodies_bytes: AtomicUsize::new(0),
+            failures: Mutex::default(),
             failing: (0..log.shards()).map(|_| AtomicBool::new(false)).collect(),
             results: Status::ALL.map(|status| metrics::INGEST_NOTIFICATIONS.with(&[status.label()])),
             append_seconds: metrics::INGEST_APPEND_SECONDS.with(&[]),
@@ -132,9 +144,22 @@ impl Ingest {
         &self.0.settings
     }
 
-    pub(crate) fn terms(&self) -> Terms {
+    pub(crate) fn terms<'a>(&self, grant: &'a Grant) -> Terms<'a> {
         let settings = &self.0.settings;
-        Terms { now: (settings.clock)(), ttl_ms: settings.ttl_ms, shards: self.0.log.shards() }
+        Terms { now: (settings.clock)(), ttl_ms: settings.ttl_ms, shards: self.0.log.shards(), grant }
+    }
+
+    /// Seconds that `peer` has to wait for its wrong tokens.
+    pub(crate) fn wait(&self, peer: IpAddr) -> Option<u64> {
+        self.failures().wait((self.0.settings.clock)(), peer)
+    }
+
+    pub(crate) fn count_failure(&self, peer: IpAddr) {
+        self.failures().count((self.0.settings.clock)(), peer);
+    }
+
+    fn failures(&self) -> std::sync::MutexGuard<'_, Failures> {
+        self.0.failures.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// None when too much is in progress already.

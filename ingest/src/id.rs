@@ -1,5 +1,6 @@
 //! Ids of notifications whose sender gave none.
 
+use std::borrow::Cow;
 use std::fmt::Write;
 
 use sha2::{Digest, Sha256};
@@ -12,10 +13,8 @@ pub(crate) fn random() -> NotificationId {
     hex(fastrand::u128(..).to_be_bytes())
 }
 
-/// The id of a notification that came without one and may come again: the same content, the same id. Each part is
-/// preceded by its length, so that no text can pass for two.
+/// The id of a notification that came without one and may come again: the same content, the same id.
 pub(crate) fn derived(draft: &Draft<'_>) -> NotificationId {
-    let mut hash = Sha256::new();
     let parts = [
         &draft.user,
         &draft.kind,
@@ -28,16 +27,18 @@ pub(crate) fn derived(draft: &Draft<'_>) -> NotificationId {
         &draft.comment,
         &draft.timestamp,
     ];
-    for part in parts {
-        let number;
-        let bytes = match part {
-            Field::Absent | Field::Other(_) => &[],
-            Field::Text(text) => text.as_bytes(),
-            Field::Integer(value) => {
-                number = value.to_be_bytes();
-                &number[..]
-            }
-        };
+    let bytes = parts.map(|part| match part {
+        Field::Absent | Field::Other(_) => Cow::Borrowed(&[][..]),
+        Field::Text(text) => Cow::Borrowed(text.as_bytes()),
+        Field::Integer(value) => Cow::Owned(value.to_be_bytes().to_vec()),
+    });
+    of(bytes.iter().map(AsRef::as_ref))
+}
+
+/// The id of what has these parts. Each is preceded by its length, so that no text can pass for two.
+pub(crate) fn of<'a>(parts: impl Iterator<Item = &'a [u8]>) -> NotificationId {
+    let mut hash = Sha256::new();
+    for bytes in parts {
         hash.update((bytes.len() as u64).to_be_bytes());
         hash.update(bytes);
     }

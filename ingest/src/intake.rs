@@ -13,16 +13,19 @@ use bellwire_common::notification::{Checked, Draft, Field, FieldError, check};
 use bellwire_common::record::{Notify, Record};
 
 use crate::id;
+use crate::tokens::Grant;
 
 /// Most notifications in one request.
 pub const BATCH_ITEMS_MAX: usize = 1000;
 
 /// What a decision depends on beside the draft.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Terms {
+pub(crate) struct Terms<'a> {
     pub(crate) now: UnixMillis,
     pub(crate) ttl_ms: u64,
     pub(crate) shards: u16,
+    /// What the sender may do.
+    pub(crate) grant: &'a Grant,
 }
 
 /// A notification and what is to be done with it.
@@ -74,7 +77,7 @@ pub(crate) fn parse<'a, T: Deserialize<'a>>(body: &'a str, mended: &'a mut Strin
 }
 
 /// Decides on a draft of `/v1`: without an id it gets a random one.
-pub(crate) fn decide(mut draft: Draft<'_>, terms: Terms) -> Decision {
+pub(crate) fn decide(mut draft: Draft<'_>, terms: Terms<'_>) -> Decision {
     let ignored = std::mem::take(&mut draft.ignored);
     match check(&draft, terms.now, terms.ttl_ms) {
         Ok(mut checked) => {
@@ -88,8 +91,12 @@ pub(crate) fn decide(mut draft: Draft<'_>, terms: Terms) -> Decision {
     }
 }
 
-/// Stale, or the record for the user's shard.
-pub(crate) fn verdict(checked: Checked, id: NotificationId, terms: Terms) -> Verdict {
+/// Not for this sender, stale, or the record for the user's shard.
+pub(crate) fn verdict(checked: Checked, id: NotificationId, terms: Terms<'_>) -> Verdict {
+    if !terms.grant.has_user(&checked.user) {
+        let message = "must be one of the users that this token may send to".to_owned();
+        return Verdict::Invalid(vec![FieldError { field: "user".into(), message }]);
+    }
     if checked.stale {
         return Verdict::Stale;
     }
@@ -144,7 +151,9 @@ mod tests {
 
     use super::*;
 
-    const TERMS: Terms = Terms { now: UnixMillis(1_700_000_000_000), ttl_ms: 600_000, shards: 4 };
+    const EVERYTHING: &Grant = &Grant { name: String::new(), users: None, paths: None };
+    const TERMS: Terms<'_> =
+        Terms { now: UnixMillis(1_700_000_000_000), ttl_ms: 600_000, shards: 4, grant: EVERYTHING };
 
     fn decision(json: &str) -> Decision {
         decide(serde_json::from_str(json).unwrap(), TERMS)

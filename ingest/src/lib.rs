@@ -4,13 +4,17 @@
 //! drop what they have by its id. [`app`] ties the parts together, [`http`] translates and decides nothing,
 //! `intake` decides and is pure. `docs/ingest.md` is the promise to senders.
 
+mod alerts;
 pub mod app;
+mod failures;
 pub mod http;
 mod id;
 mod intake;
 pub mod tokens;
 
+pub use alerts::{LABELS_MAX, SHOWN_AGAIN_AFTER_MS};
 pub use app::{Ingest, IngestSettings, Limits};
+pub use failures::FAILURES_PER_MINUTE_MAX;
 pub use http::{not_found, router};
 pub use intake::BATCH_ITEMS_MAX;
-pub use tokens::{Tokens, TokensError};
+pub use tokens::Tokens;

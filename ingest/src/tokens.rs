@@ -1,19 +1,27 @@
-//! The bearer tokens that open ingest.
+//! The bearer tokens that open ingest, and what each may do.
 
 use std::fmt;
-use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use sha2::{Digest, Sha256};
-use subtle::{Choice, ConstantTimeEq};
+use subtle::{ConditionallySelectable, ConstantTimeEq};
+use tokio_util::sync::CancellationToken;
 use tracing::warn;
+
+use bellwire_common::watched::{Purpose, Watched, WatchedError};
+
+mod grant;
+mod line;
+
+pub use grant::{Grant, PATHS};
 
 /// Longest token, in bytes.
 pub const TOKEN_BYTES_MAX: usize = 512;
 /// Shorter tokens, in bytes, are taken with a warning: they can be guessed.
 pub const TOKEN_BYTES_ADVISED: usize = 16;
+/// Longest name of a token, in bytes.
+pub const TOKEN_NAME_BYTES_MAX: usize = 64;
 /// Most tokens in the file: each is compared with each request's.
 pub const TOKENS_MAX: usize = 256;
 
@@ -28,34 +36,15 @@ pub struct Tokens {
 
 struct Shared {
     path: PathBuf,
-    hashes: RwLock<Arc<[Hash]>>,
+    entries: RwLock<Arc<[Entry]>>,
+    /// Until it is watched.
+    file: Mutex<Option<Watched<Arc<[Entry]>>>>,
 }
 
-/// Why a file holds no tokens. Never shows a token.
-#[derive(Debug, thiserror::Error)]
-pub enum TokensError {
-    /// It cannot be read.
-    #[error("cannot read the tokens file {path}: {error}")]
-    Read {
-        /// Which file.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        error: io::Error,
-    },
-    /// A line is not a token.
-    #[error("tokens file {path}, line {line}: {what}")]
-    Line {
-        /// Which file.
-        path: PathBuf,
-        /// Which line, from 1.
-        line: usize,
-        /// What is wrong with it.
-        what: &'static str,
-    },
-    /// No line holds a token. Nobody could send anything; leaving the setting out opens ingest to this machine.
-    #[error("tokens file {0} holds no token")]
-    Empty(PathBuf),
+/// One token and what it opens.
+struct Entry {
+    hash: Hash,
+    grant: Arc<Grant>,
 }
 
 impl Tokens {
@@ -65,19 +54,21 @@ impl Tokens {
         Self::default()
     }
 
-    /// Reads a file: one token a line, or `name:token`; empty lines and those that begin with `#` do not count.
-    pub fn load(path: &Path) -> Result<Self, TokensError> {
-        let hashes = RwLock::new(read(path)?);
-        Ok(Self { shared: Some(Arc::new(Shared { path: path.to_owned(), hashes })) })
+    /// Reads a file: one token a line, as `docs/ingest.md` says. The error never shows a token.
+    pub fn load(path: &Path) -> Result<Self, WatchedError> {
+        let shown = path.display().to_string();
+        let (file, entries) = Watched::file(Purpose::Tokens, path, move |bytes| read(bytes, &shown))?;
+        let (entries, file) = (RwLock::new(entries), Mutex::new(Some(file)));
+        Ok(Self { shared: Some(Arc::new(Shared { path: path.to_owned(), entries, file })) })
     }
 
-    /// Reads the file again, for all clones. On an error the former tokens stay. Returns how many there are.
-    pub fn reload(&self) -> Result<usize, TokensError> {
-        let Some(shared) = &self.shared else { return Ok(0) };
-        let hashes = read(&shared.path)?;
-        let count = hashes.len();
-        *shared.hashes.write().unwrap_or_else(PoisonError::into_inner) = hashes;
-        Ok(count)
+    /// From now on and until `stop`, what changes in the file counts, for all clones. Without a file, and when it is
+    /// watched already, this does nothing.
+    pub fn watch(&self, stop: CancellationToken) {
+        let Some(shared) = &self.shared else { return };
+        let Some(file) = shared.file.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
+        let watching = Arc::clone(shared);
+        file.start(move |entries| watching.replace(entries), stop);
     }
 
     /// Whether a token is asked for.
@@ -86,13 +77,29 @@ impl Tokens {
         self.shared.is_some()
     }
 
-    /// Whether `token` is one of them. Takes the same time whichever it is, and however much of it is right.
+    /// Whether `token` is one of them.
     #[must_use]
     pub fn contain(&self, token: &[u8]) -> bool {
-        let Some(shared) = &self.shared else { return false };
-        let hashes = Arc::clone(&shared.hashes.read().unwrap_or_else(PoisonError::into_inner));
+        self.grant(token).is_some()
+    }
+
+    /// What `token` may do; none if it is none of them. Takes the same time whichever it is, and however much of it is
+    /// right.
+    #[must_use]
+    pub fn grant(&self, token: &[u8]) -> Option<Arc<Grant>> {
+        let entries = Arc::clone(&self.shared.as_ref()?.entries.read().unwrap_or_else(PoisonError::into_inner));
         let given = hash(token);
-        hashes.iter().fold(Choice::from(0), |found, known| found | known.ct_eq(&given)).into()
+        let mut place = u32::MAX;
+        for (index, entry) in (0..).zip(entries.iter()) {
+            place.conditional_assign(&index, entry.hash.ct_eq(&given));
+        }
+        entries.get(usize::try_from(place).ok()?).map(|entry| Arc::clone(&entry.grant))
+    }
+}
+
+impl Shared {
+    fn replace(&self, entries: Arc<[Entry]>) {
+        *self.entries.write().unwrap_or_else(PoisonError::into_inner) = entries;
     }
 }
 
@@ -102,34 +109,31 @@ impl fmt::Debug for Tokens {
     }
 }
 
-fn read(path: &Path) -> Result<Arc<[Hash]>, TokensError> {
-    let text = fs::read_to_string(path).map_err(|error| TokensError::Read { path: path.to_owned(), error })?;
-    let mut hashes = Vec::new();
-    for (index, line) in text.lines().enumerate() {
-        let line_error = |what| TokensError::Line { path: path.to_owned(), line: index + 1, what };
+fn read(bytes: &[u8], path: &str) -> Result<Arc<[Entry]>, String> {
+    let text = str::from_utf8(bytes).map_err(|_| "is not UTF-8".to_owned())?;
+    let mut entries: Vec<Entry> = Vec::new();
+    for (number, line) in (1..).zip(text.lines()) {
+        let wrong = |what: &str| format!("line {number}: {what}");
         let line = line.trim();
         if line.is_empty() || line.starts_with('#') {
             continue;
         }
-        let token = line.split_once(':').map_or(line, |(_, token)| token.trim());
-        if token.is_empty() || !token.bytes().all(|b| b.is_ascii_graphic()) {
-            return Err(line_error("a token must consist of visible ASCII characters"));
-        }
-        if token.len() > TOKEN_BYTES_MAX {
-            return Err(line_error("a token must be at most 512 bytes"));
-        }
+        let (token, grant) = line::parse(line).map_err(|error| wrong(&error.to_string()))?;
         if token.len() < TOKEN_BYTES_ADVISED {
-            warn!(path = %path.display(), line = index + 1, bytes_advised = TOKEN_BYTES_ADVISED, "token is short");
+            warn!(path, line = number, bytes_advised = TOKEN_BYTES_ADVISED, "token is short");
         }
-        if hashes.len() == TOKENS_MAX {
-            return Err(line_error("there must be at most 256 tokens"));
+        if entries.len() == TOKENS_MAX {
+            return Err(wrong("there must be at most 256 tokens"));
         }
-        hashes.push(hash(token.as_bytes()));
+        let entry = Entry { hash: hash(token.as_bytes()), grant: Arc::new(grant) };
+        // Else it would be open which of the two says what the token may do.
+        if entries.iter().any(|known| known.hash == entry.hash) {
+            return Err(wrong("the same token stands on a line before"));
+        }
+        entries.push(entry);
     }
-    if hashes.is_empty() {
-        return Err(TokensError::Empty(path.to_owned()));
-    }
-    Ok(hashes.into())
+    // Nobody could send anything; leaving the setting out opens ingest to this machine.
+    if entries.is_empty() { Err("holds no token".to_owned()) } else { Ok(entries.into()) }
 }
 
 fn hash(token: &[u8]) -> Hash {
@@ -138,7 +142,11 @@ fn hash(token: &[u8]) -> Hash {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::io::Write;
+    use std::time::Duration;
+
+    use bellwire_testkit::eventually::eventually;
 
     use super::*;
 
@@ -161,30 +169,45 @@ mod tests {
     }
 
     #[test]
-    fn bad_files_are_named_without_their_tokens() {
-        let error = |text: &str| Tokens::load(file(text).path()).unwrap_err().to_string();
-        assert!(error("\n# x\n").ends_with("holds no token"));
-        assert!(
-            error("good-token-0123456\nsecret secret\n")
-                .ends_with("line 2: a token must consist of visible ASCII characters")
-        );
-        assert!(error("name:\n").contains("line 1"));
-        assert!(error(&"x".repeat(TOKEN_BYTES_MAX + 1)).ends_with(&format!("at most {TOKEN_BYTES_MAX} bytes")));
-        assert!(error(&"0123456789abcdef\n".repeat(TOKENS_MAX + 1)).ends_with(&format!("at most {TOKENS_MAX} tokens")));
-        assert!(matches!(Tokens::load(Path::new("/nonexistent/x")), Err(TokensError::Read { .. })));
+    fn each_token_has_its_own_grant() {
+        let file = file("a:first-token-0123456789 users=7\nsecond-token-0123456789\nc:third-token-0123456789\n");
+        let tokens = Tokens::load(file.path()).unwrap();
+        let name = |token: &str| tokens.grant(token.as_bytes()).map(|grant| grant.name.clone());
+        assert_eq!(name("first-token-0123456789").as_deref(), Some("a"));
+        assert_eq!(name("second-token-0123456789").as_deref(), Some(""));
+        assert_eq!(name("third-token-0123456789").as_deref(), Some("c"));
+        assert_eq!(name("fourth-token-0123456789"), None);
     }
 
     #[test]
-    fn a_reload_reaches_all_clones_and_fails_safely() {
+    fn bad_files_are_named_without_their_tokens() {
+        let error = |text: &str| Tokens::load(file(text).path()).unwrap_err().to_string();
+        assert!(error("\n# x\n").ends_with("holds no token"));
+        let found = error("good-token-0123456\nsecret-token-0123456 secret\n");
+        assert!(found.contains("line 2: ") && !found.contains("secret"), "{found}");
+        assert!(error("name:\n").contains("line 1"));
+        assert!(
+            error("good-token-0123456\nx:good-token-0123456")
+                .ends_with("line 2: the same token stands on a line before")
+        );
+        assert!(error(&"x".repeat(TOKEN_BYTES_MAX + 1)).ends_with(&format!("at most {TOKEN_BYTES_MAX} bytes")));
+        let many: String = (0..=TOKENS_MAX).map(|n| format!("0123456789abcdef{n}\n")).collect();
+        assert!(error(&many).ends_with(&format!("at most {TOKENS_MAX} tokens")));
+        assert!(matches!(Tokens::load(Path::new("/nonexistent/x")), Err(WatchedError::Read { .. })));
+    }
+
+    #[tokio::test]
+    async fn a_change_of_the_file_reaches_all_clones() {
         let file = file("first-token-0123456789");
         let tokens = Tokens::load(file.path()).unwrap();
         let clone = tokens.clone();
+        let stop = CancellationToken::new();
+        tokens.watch(stop.clone());
         fs::write(file.path(), "second-token-0123456789").unwrap();
-        assert_eq!(tokens.reload().unwrap(), 1);
-        assert!(clone.contain(b"second-token-0123456789") && !clone.contain(b"first-token-0123456789"));
-        fs::write(file.path(), "").unwrap();
-        assert!(tokens.reload().is_err());
-        assert!(clone.contain(b"second-token-0123456789"));
+        let changed = async || Ok(clone.contain(b"second-token-0123456789").then_some(()));
+        eventually("the new token counts", Duration::from_secs(30), changed).await.unwrap();
+        assert!(!tokens.contain(b"first-token-0123456789"));
         assert!(!format!("{tokens:?}").contains("token-"));
+        stop.cancel();
     }
 }

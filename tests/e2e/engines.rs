@@ -1,6 +1,7 @@
 //! Real engines, with the definitions that `docs/engines/` shows: an alert must reach a tab, and nothing that
 //! somebody writes into a comment may be run.
 
+mod alertmanager;
 mod checkmk;
 mod icinga;
 mod nagios;

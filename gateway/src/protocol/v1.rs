@@ -27,7 +27,7 @@ pub(super) fn connection(id: &str) -> String {
 
 /// A notification; none for a user that V1 cannot name.
 pub(super) fn notification(user: &UserId, n: &Notification) -> Option<String> {
-    let host = n.host.as_ref().map(|host| host.id.as_str());
+    let (host, service) = clicked(n);
     let data = Data {
         timestamp: n.timestamp,
         user_id: user_number(user)?,
@@ -36,11 +36,20 @@ pub(super) fn notification(user: &UserId, n: &Notification) -> Option<String> {
         kind: kind(n.kind),
         host_uuid: host,
         // The front end makes a click lead somewhere unless both are null; for hosts its server sent "".
-        service_uuid: host.map(|_| n.service.as_ref().map_or("", |service| service.id.as_str())),
+        service_uuid: host.map(|_| service.unwrap_or_default()),
         icon: n.icon.as_deref().filter(|icon| !icon.is_empty()),
     };
     let capacity = FRAME_BYTES + n.title.len() + 2 * n.body.len();
     Some(json::text(&Frame { kind: "message", message: &n.body, data }, capacity))
+}
+
+/// The host and the service that a click leads to, by their ids. Both old front ends know openITCOCKPIT's own pages only:
+/// where the sender named another page, none is better than a wrong one.
+pub(super) fn clicked(n: &Notification) -> (Option<&str>, Option<&str>) {
+    if n.url.as_ref().is_some_and(|url| !url.is_empty()) {
+        return (None, None);
+    }
+    (n.host.as_ref().map(|host| host.id.as_str()), n.service.as_ref().map(|service| service.id.as_str()))
 }
 
 /// The integer by which V1 and V2 know the user.

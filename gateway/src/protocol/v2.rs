@@ -32,14 +32,15 @@ pub(super) fn established(id: &str) -> String {
 
 /// A notification; none for a user that V2 cannot name.
 pub(super) fn notification(user: &UserId, n: &Notification) -> Option<String> {
+    let (host, service) = v1::clicked(n);
     let payload = Payload {
         timestamp: n.timestamp,
         user_id: v1::user_number(user)?,
         title: &n.title,
         message: &n.body,
         kind: v1::kind(n.kind),
-        host_uuid: n.host.as_ref().map_or("", |host| &host.id),
-        service_uuid: n.service.as_ref().map_or("", |service| &service.id),
+        host_uuid: host.unwrap_or_default(),
+        service_uuid: service.unwrap_or_default(),
         icon: n.icon.as_deref().unwrap_or(""),
     };
     let capacity = FRAME_BYTES + n.title.len() + 2 * n.body.len();

@@ -150,7 +150,17 @@ fn read_token(path: &Path) -> Result<String, String> {
     let bytes = read_bounded(path, TOKEN_FILE_BYTES_MAX).map_err(|error| wrong(&error.to_string()))?;
     let mut lines = bytes.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
     let line = lines.find(|line| !line.is_empty() && !line.starts_with(b"#")).ok_or_else(|| wrong("holds no token"))?;
-    let token = line.iter().position(|byte| *byte == b':').map_or(line, |colon| line[colon + 1..].trim_ascii());
+    // What a token may do stands behind it, and is ingest's business.
+    let mut words = line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
+    let first = words.next().unwrap_or_default();
+    let token = match first.iter().position(|byte| *byte == b':') {
+        None => first,
+        Some(colon) if colon + 1 < first.len() => &first[colon + 1..],
+        Some(_) => words.next().unwrap_or_default(),
+    };
+    if words.any(|word| !word.starts_with(b"users=") && !word.starts_with(b"paths=")) {
+        return Err(wrong("behind its first token may stand users= and paths=, nothing else"));
+    }
     match std::str::from_utf8(token) {
         Ok(token) if !token.is_empty() && token.bytes().all(|b| b.is_ascii_graphic()) => Ok(format!("Bearer {token}")),
         _ => Err(wrong("its first token must consist of visible ASCII characters")),
@@ -221,7 +231,11 @@ mod tests {
         let server = b"# pollers\r\n\n  poller-1: f1rst\r\nplain-token\nInjected: 1\n";
         assert_eq!(read(server), Ok("Bearer f1rst".into()));
         assert_eq!(read(b"name:a:b"), Ok("Bearer a:b".into()));
-        for bad in [&b""[..], b"\n", b"# none\n", b"name:", b"two words", b"x\rInjected", b"\xff", &[b'x'; 300_000]] {
+        assert_eq!(read(b"name: s users=7,a:b\tpaths=/message"), Ok("Bearer s".into()));
+        assert_eq!(read(b"s users=a:b"), Ok("Bearer s".into()));
+        for bad in
+            [&b""[..], b"\n", b"# none\n", b"name:", b"name: ", b"two words", b"x\rInjected", b"\xff", &[b'x'; 300_000]]
+        {
             let error = read(bad).unwrap_err();
             assert!(error.starts_with("--token-file /"), "{error}");
             assert!(!error.contains("words") && !error.contains("Injected"), "{error}");

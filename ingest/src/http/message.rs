@@ -22,11 +22,11 @@ use super::problem::{self, Refusal};
 use super::receive;
 
 pub(super) async fn post(State(ingest): State<Ingest>, request: Request) -> Response {
-    let (body, _reservation) = match receive(&ingest, request).await {
+    let received = match receive(&ingest, request).await {
         Ok(received) => received,
         Err(refusal) => return refusal.into_response(),
     };
-    let decision = match decision(&text(&body), ingest.terms()) {
+    let decision = match decision(&text(&received.body), ingest.terms(&received.grant)) {
         Ok(decision) => decision,
         Err(refusal) => return refusal.into_response(),
     };
@@ -40,14 +40,14 @@ pub(super) async fn post(State(ingest): State<Ingest>, request: Request) -> Resp
 }
 
 /// See [`super::message_record`].
-pub(super) fn record(body: &[u8], terms: Terms) -> Option<Bytes> {
+pub(super) fn record(body: &[u8], terms: Terms<'_>) -> Option<Bytes> {
     match decision(&text(body), terms).ok()?.verdict {
         Verdict::Append(_, record) => Some(record),
         Verdict::Stale | Verdict::Invalid(_) => None,
     }
 }
 
-fn decision(body: &str, terms: Terms) -> Result<Decision, Refusal> {
+fn decision(body: &str, terms: Terms<'_>) -> Result<Decision, Refusal> {
     let mut mended = String::new();
     let message: Message<'_> = parse(body, &mut mended).map_err(|error| Refusal::Json(error.to_string()))?;
     message.other.map_or_else(
@@ -112,7 +112,7 @@ impl<'de> Deserialize<'de> for Message<'de> {
     }
 }
 
-fn decide(message: Message<'_>, terms: Terms) -> Decision {
+fn decide(message: Message<'_>, terms: Terms<'_>) -> Decision {
     let user = match message.user_id {
         Field::Integer(id @ 1..) => Some(id.to_string()),
         _ => None,
@@ -126,7 +126,11 @@ fn decide(message: Message<'_>, terms: Terms) -> Decision {
     match check(&draft, terms.now, terms.ttl_ms) {
         Ok(checked) if is_valid_user => {
             let id = id::derived(&draft);
-            Decision { verdict: verdict(checked, id.clone(), terms), id: Some(id), ignored: Vec::new() }
+            let verdict = match verdict(checked, id.clone(), terms) {
+                Verdict::Invalid(found) => Verdict::Invalid(found.into_iter().map(rename).collect()),
+                good => good,
+            };
+            Decision { verdict, id: Some(id), ignored: Vec::new() }
         }
         Ok(_) => Decision { id: None, verdict: Verdict::Invalid(errors), ignored: Vec::new() },
         Err(found) => {

@@ -28,6 +28,10 @@ pub(crate) enum Refusal {
     ClientCertificate,
     /// It has no token, or a wrong one.
     Token,
+    /// Too many wrong tokens came from its address; holds the seconds to wait.
+    Failures(u64),
+    /// Its token may not send to this path.
+    Scope,
     /// There are no tokens, and it does not come from this machine.
     NotLocal(NotLocal),
     /// Its body is compressed.
@@ -120,6 +124,9 @@ impl Refusal {
     pub(crate) fn into_response(self) -> Response {
         metrics::INGEST_REQUESTS_REFUSED.count(&[self.label()]);
         let mut response = answer(self.status(), &self.detail(), Vec::new(), &[]);
+        if let Self::Failures(seconds) = self {
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+        }
         if matches!(self, Self::Token) {
             response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"bellwire\""));
         }
@@ -131,6 +138,8 @@ impl Refusal {
             Self::Method => "method",
             Self::ClientCertificate => "client_certificate",
             Self::Token => "token",
+            Self::Failures(_) => "failures",
+            Self::Scope => "scope",
             Self::NotLocal(NotLocal::Peer) => "peer",
             Self::NotLocal(NotLocal::Header(_)) => "forwarded",
             Self::MediaType => "media_type",
@@ -147,7 +156,8 @@ impl Refusal {
         match self {
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::Token => StatusCode::UNAUTHORIZED,
-            Self::ClientCertificate | Self::NotLocal(_) => StatusCode::FORBIDDEN,
+            Self::Failures(_) => StatusCode::TOO_MANY_REQUESTS,
+            Self::ClientCertificate | Self::NotLocal(_) | Self::Scope => StatusCode::FORBIDDEN,
             Self::MediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
             Self::BodyTooLarge | Self::BatchTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
@@ -165,6 +175,8 @@ impl Refusal {
                     .into()
             }
             Self::Token => "a bearer token of this ingest is needed".into(),
+            Self::Failures(_) => "too many wrong tokens came from this address".into(),
+            Self::Scope => "this token may not send here: its scope (paths=) names other paths".into(),
             Self::NotLocal(NotLocal::Peer) => {
                 "without an ingest tokens file only senders on the same machine are let in".into()
             }

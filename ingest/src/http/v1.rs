@@ -6,7 +6,7 @@ use axum::response::Response;
 use serde::Serialize;
 
 use crate::app::{Ingest, Outcome, Status};
-use crate::intake::{Batch, Decision, decide, parse, text};
+use crate::intake::{Batch, Decision, Terms, decide, parse, text};
 
 use super::problem::{self, Refusal};
 use super::receive;
@@ -17,18 +17,17 @@ struct Results<'a> {
 }
 
 pub(super) async fn post(State(ingest): State<Ingest>, request: Request) -> Response {
-    let (body, _reservation) = match receive(&ingest, request).await {
+    let received = match receive(&ingest, request).await {
         Ok(received) => received,
         Err(refusal) => return refusal.into_response(),
     };
-    match decisions(&ingest, &body) {
+    match decisions(&received.body, ingest.terms(&received.grant)) {
         Ok((decisions, is_batch)) => answer(&ingest.carry_out(decisions).await, is_batch),
         Err(refusal) => refusal.into_response(),
     }
 }
 
-fn decisions(ingest: &Ingest, body: &[u8]) -> Result<(Vec<Decision>, bool), Refusal> {
-    let terms = ingest.terms();
+fn decisions(body: &[u8], terms: Terms<'_>) -> Result<(Vec<Decision>, bool), Refusal> {
     match parse(&text(body), &mut String::new()) {
         Ok(Batch::One(draft)) => Ok((vec![decide(*draft, terms)], false)),
         Ok(Batch::Many(drafts)) => Ok((drafts.into_iter().map(|draft| decide(draft, terms)).collect(), true)),

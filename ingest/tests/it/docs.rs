@@ -3,9 +3,10 @@
 use bellwire_common::ids::ID_BYTES_MAX;
 use bellwire_common::notification::draft::IGNORED_FIELDS_MAX;
 use bellwire_common::notification::limits::*;
+use bellwire_common::watched::FILE_BYTES_MAX;
 use bellwire_ingest::http::{BODY_BYTES_MAX as REQUEST_BYTES_MAX, ERRORS_MAX, RETRY_AFTER_SECONDS};
-use bellwire_ingest::tokens::{TOKEN_BYTES_MAX, TOKENS_MAX};
-use bellwire_ingest::{BATCH_ITEMS_MAX, Limits};
+use bellwire_ingest::tokens::{TOKEN_BYTES_MAX, TOKEN_NAME_BYTES_MAX, TOKENS_MAX};
+use bellwire_ingest::{BATCH_ITEMS_MAX, FAILURES_PER_MINUTE_MAX, LABELS_MAX, Limits, SHOWN_AGAIN_AFTER_MS};
 
 const DOC: &str = include_str!("../../../docs/ingest.md");
 
@@ -43,7 +44,12 @@ fn the_documented_limits_hold() {
         ("`url`", URL_BYTES_MAX as i64, "bytes"),
         ("`icon`", ICON_BYTES_MAX as i64, "bytes"),
         ("a token", TOKEN_BYTES_MAX as i64, "bytes"),
+        ("a token's name", TOKEN_NAME_BYTES_MAX as i64, "bytes"),
         ("tokens in the file", TOKENS_MAX as i64, "tokens"),
+        ("the tokens file", FILE_BYTES_MAX as i64, "bytes"),
+        ("wrong tokens from one address", FAILURES_PER_MINUTE_MAX.into(), "in a minute"),
+        ("labels, annotations of an alert", LABELS_MAX as i64, "names"),
+        ("an alert is the same notification for", (SHOWN_AGAIN_AFTER_MS / 1000) as i64, "seconds"),
     ];
     let section = DOC.split("## Limits").nth(1).unwrap().split("\n## ").next().unwrap();
     let written: Vec<_> = section.lines().filter(|line| line.starts_with("| ")).skip(2).collect();

@@ -63,3 +63,8 @@ async fn v1_transcripts() {
 async fn message_transcripts() {
     replay("message.txt").await;
 }
+
+#[tokio::test]
+async fn alertmanager_transcripts() {
+    replay("alertmanager.txt").await;
+}

@@ -5,5 +5,6 @@ mod golden;
 mod http;
 mod metrics;
 mod mutations;
+mod openapi;
 mod senders;
 mod support;

@@ -1,14 +1,18 @@
 //! Each notification is counted once by its result, each refused request once by its reason.
 
 use std::io::Write;
+use std::sync::Arc;
 
 use axum::body::Body;
+use axum::http::Request;
 use futures_util::{StreamExt, stream};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use tower::ServiceExt;
 
+use bellwire_common::http::Peer;
 use bellwire_common::log::AppendError;
 use bellwire_ingest::http::BODY_BYTES_MAX;
-use bellwire_ingest::{BATCH_ITEMS_MAX, Tokens};
+use bellwire_ingest::{BATCH_ITEMS_MAX, FAILURES_PER_MINUTE_MAX, Ingest, Tokens, router};
 
 use crate::support::{Act, Bench, post};
 
@@ -64,20 +68,29 @@ async fn refused_requests_are_counted_by_their_reason() {
     let handle = recorder.handle();
     let _guard = metrics::set_default_local_recorder(&recorder);
     let mut file = tempfile::NamedTempFile::new().unwrap();
-    file.write_all(b"0123456789abcdef").unwrap();
+    file.write_all(b"0123456789abcdef paths=/message").unwrap();
     let bench = Bench::new();
     let locked = Bench::with_tokens(Tokens::load(file.path()).unwrap());
     let mut full = Bench::new();
     full.settings.limits.bodies_bytes_max = 0;
+    let mut certified = Bench::new();
+    certified.settings.needs_certificate = true;
     const PATH: &str = "/v1/notifications";
     let broken = || Body::from_stream(stream::iter([Err::<&str, _>(std::io::Error::other("gone"))]));
     let slow = Body::from_stream(stream::pending::<std::io::Result<&str>>().boxed());
 
-    bench.answer(axum::http::Request::get(PATH).body(Body::empty()).unwrap()).await;
-    locked.post(PATH, "{}").await;
-    bench.answer(axum::http::Request::post(PATH).body(Body::empty()).unwrap()).await;
+    bench.answer(Request::get(PATH).body(Body::empty()).unwrap()).await;
+    let ingest = Ingest::new(locked.settings.clone(), Arc::clone(&locked.log) as _);
+    let stranger = || Request::post(PATH).extension(Peer("192.0.2.1:1".parse().unwrap())).body(Body::empty()).unwrap();
+    for _ in 0..=FAILURES_PER_MINUTE_MAX {
+        router(ingest.clone()).oneshot(stranger()).await.unwrap();
+    }
+    let known = post(PATH).header("authorization", "Bearer 0123456789abcdef").body(Body::empty()).unwrap();
+    router(ingest).oneshot(known).await.unwrap();
+    bench.answer(Request::post(PATH).body(Body::empty()).unwrap()).await;
     bench.answer(post(PATH).header("origin", "null").body(Body::empty()).unwrap()).await;
     bench.answer(post(PATH).header("content-encoding", "br").body(Body::empty()).unwrap()).await;
+    certified.post(PATH, "{}").await;
     full.post(PATH, "{}").await;
     bench.post(PATH, "x".repeat(BODY_BYTES_MAX + 1)).await;
     bench.post(PATH, slow).await;
@@ -86,9 +99,10 @@ async fn refused_requests_are_counted_by_their_reason() {
     bench.post(PATH, format!("[{}0]", "0,".repeat(BATCH_ITEMS_MAX))).await;
 
     let reasons = bellwire_common::metrics::INGEST_REQUESTS_REFUSED.0.labels[0].values;
-    assert_eq!(reasons.len(), 11);
+    assert_eq!(reasons.len(), 14);
     for reason in reasons {
-        assert_eq!(refused(&handle, reason), 1, "{reason}");
+        let expected = if *reason == "token" { FAILURES_PER_MINUTE_MAX.into() } else { 1 };
+        assert_eq!(refused(&handle, reason), expected, "{reason}");
     }
     assert_eq!(result(&handle, "invalid"), 0, "a refused request has no notifications");
 }

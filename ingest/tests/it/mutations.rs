@@ -15,7 +15,19 @@ use bellwire_ingest::{Ingest, router};
 
 use crate::support::{Answer, Bench, post};
 
-const SEEDS: [&str; 2] = [include_str!("../../testdata/v1.txt"), include_str!("../../testdata/message.txt")];
+const SEEDS: [&str; 3] = [
+    include_str!("../../testdata/v1.txt"),
+    include_str!("../../testdata/message.txt"),
+    include_str!("../../testdata/alertmanager.txt"),
+];
+
+/// Where they go, with the good answers and the others.
+const PATHS: [(&str, &[u16], &[u16]); 4] = [
+    ("/v1/notifications", &[202, 207], &[400, 422]),
+    ("/message", &[200, 202], &[400]),
+    ("/v1/alertmanager", &[202, 207], &[400]),
+    ("/v1/alertmanager/7", &[202, 207], &[400]),
+];
 
 /// Pieces that are special to JSON, to Unicode or to a limit.
 const PIECES: [&[u8]; 18] = [
@@ -60,22 +72,20 @@ fn mutated() -> impl Strategy<Value = Vec<u8>> {
 
 proptest! {
     #[test]
-    fn every_answer_is_documented(body in mutated(), is_message in any::<bool>()) {
+    fn every_answer_is_documented(body in mutated(), to in prop::sample::select(&PATHS[..])) {
         let bench = Bench::new();
         let ingest = Ingest::new(bench.settings.clone(), Arc::clone(&bench.log) as _);
-        let path = if is_message { "/message" } else { "/v1/notifications" };
+        let (path, good, known) = to;
         let request = post(path).body(Body::from(body)).unwrap();
         // Neither this log nor a body in one piece ever waits.
         let answer = async { Answer::of(router(ingest).oneshot(request).await.unwrap()).await };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         let _guard = runtime.enter();
         let answer = answer.now_or_never().expect("an answer at once");
-        let good: &[u16] = if is_message { &[200, 202] } else { &[202, 207] };
         if good.contains(&answer.status) {
             prop_assert_eq!(answer.header("content-type"), "application/json");
             serde_json::from_str::<serde_json::Value>(&answer.body).unwrap();
         } else {
-            let known: &[u16] = if is_message { &[400] } else { &[400, 422] };
             prop_assert!(known.contains(&answer.status), "{:?}", answer);
             answer.assert_problem(answer.status);
         }

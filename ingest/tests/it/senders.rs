@@ -1,14 +1,16 @@
 //! Who may send: one test for each refusal.
 
 use std::io::Write;
+use std::sync::Arc;
 
 use axum::body::Body;
 use axum::http::Request;
+use tower::ServiceExt;
 
 use bellwire_common::http::{ClientCertificate, Peer};
-use bellwire_ingest::Tokens;
+use bellwire_ingest::{FAILURES_PER_MINUTE_MAX, Ingest, Tokens, router};
 
-use crate::support::{Bench, LOCAL, post};
+use crate::support::{Answer, Bench, LOCAL, post};
 
 const GOOD: &str = r#"{"id":"a","user":"7","title":"t"}"#;
 const MESSAGE: &str = r#"{"timestamp":1699999999,"userId":7,"user":"7","title":"t","type":"Host","hostUuid":"h"}"#;
@@ -106,6 +108,65 @@ async fn with_tokens_a_token_is_what_counts() {
     }
     let twice = post("/message").header("authorization", "Bearer 0123456789abcdef").header("authorization", "Bearer x");
     bench.answer(twice.body(Body::from(MESSAGE)).unwrap()).await.assert_problem(401);
+}
+
+fn with_tokens(text: &str) -> Bench {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(text.as_bytes()).unwrap();
+    Bench::with_tokens(Tokens::load(file.path()).unwrap())
+}
+
+fn with_token(path: &str, body: &str) -> Request<Body> {
+    post(path).header("authorization", "Bearer 0123456789abcdef").body(Body::from(body.to_owned())).unwrap()
+}
+
+#[tokio::test]
+async fn a_token_may_send_only_where_its_scope_says() {
+    let bench = with_tokens("0123456789abcdef paths=/message");
+    assert_eq!(bench.answer(with_token("/message", MESSAGE)).await.status, 200);
+    let problem = bench.answer(with_token("/v1/notifications", GOOD)).await.assert_problem(403);
+    assert_eq!(problem["detail"], "this token may not send here: its scope (paths=) names other paths");
+    assert_eq!(bench.log.appends(), 1);
+}
+
+#[tokio::test]
+async fn a_token_may_send_only_to_whom_its_scope_says() {
+    let bench = with_tokens("0123456789abcdef users=7,alice");
+    assert_eq!(bench.answer(with_token("/message", MESSAGE)).await.status, 200);
+    let other = MESSAGE.replace("\"userId\":7", "\"userId\":8");
+    let problem = bench.answer(with_token("/message", &other)).await.assert_problem(400);
+    let wanted = "must be one of the users that this token may send to";
+    assert_eq!(problem["errors"], serde_json::json!([{"field": "userId", "message": wanted}]));
+    let batch = r#"[{"id":"a","user":"alice","title":"t"},{"id":"b","user":"bob","title":"t"}]"#;
+    let answer = bench.answer(with_token("/v1/notifications", batch)).await;
+    assert_eq!(answer.status, 207);
+    assert_eq!(answer.json()["results"][1]["errors"], serde_json::json!([{"field": "user", "message": wanted}]));
+    let users: Vec<_> = bench.log.notifications().iter().map(|notify| notify.user.to_string()).collect();
+    assert_eq!(users, ["7", "alice"]);
+}
+
+#[tokio::test]
+async fn who_tries_tokens_is_held_up() {
+    let bench = with_tokens("0123456789abcdef");
+    let ingest = Ingest::new(bench.settings.clone(), Arc::clone(&bench.log) as _);
+    let answer = async |peer: &str, token: &str| {
+        let request = Request::post("/v1/notifications").header("authorization", format!("Bearer {token}"));
+        let request = request.extension(Peer(peer.parse().unwrap())).body(Body::from(GOOD)).unwrap();
+        Answer::of(router(ingest.clone()).oneshot(request).await.unwrap()).await
+    };
+    for _ in 0..FAILURES_PER_MINUTE_MAX {
+        answer("192.0.2.1:1", "wrong").await.assert_problem(401);
+    }
+    // The right token as well: it may have been found by trying.
+    for token in ["wrong", "0123456789abcdef"] {
+        let held_up = answer("192.0.2.1:2", token).await;
+        held_up.assert_problem(429);
+        assert_eq!(held_up.header("retry-after"), "40");
+    }
+    assert_eq!(answer("192.0.2.2:1", "0123456789abcdef").await.status, 202);
+    for _ in 0..=FAILURES_PER_MINUTE_MAX {
+        answer(LOCAL, "wrong").await.assert_problem(401);
+    }
 }
 
 #[tokio::test]
