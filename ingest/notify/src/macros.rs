@@ -150,7 +150,7 @@ mod tests {
 
     #[test]
     fn users_come_from_macros_that_have_a_name() {
-        let max = vec!["A"; USER_FROM_MAX].join(",");
+        let max = ["A"; USER_FROM_MAX].join(",");
         assert_eq!(names(" CONTACTEMAIL , _CONTACTUSER"), Ok(vec!["CONTACTEMAIL".into(), "_CONTACTUSER".into()]));
         assert!(names(&max).is_ok() && names(&"A".repeat(NAME_BYTES_MAX)).is_ok());
         for bad in ["$CONTACTNAME$", "A,,B", "A B", "=", &format!("{max},A"), &"A".repeat(NAME_BYTES_MAX + 1)] {

@@ -47,7 +47,7 @@ async fn naemon_s_definitions_need_no_shell() {
     let engine = Engine::nagios(&settings, &objects, &[("BELLWIRE_INGEST", &address(&node))]).await.unwrap();
     let bodies = story(&engine, &tab, "web01", "disk", &trap).await;
     assert_eq!(bodies, trap.comments().map(|comment| cleaned(&format!("O'Neil: {comment}"))));
-    assert!(tab.titles()[0].starts_with("Web 1/Disk C is CRITICAL"), "{:?}", tab.titles());
+    assert!(tab.titles()[0].starts_with("web01/disk is CRITICAL"), "{:?}", tab.titles());
 }
 
 /// What the engine leaves of a text.
