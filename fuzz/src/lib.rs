@@ -22,7 +22,7 @@ pub use hunt::{Failure, attempt, hunt, shrink};
 pub use mutate::{INPUT_BYTES_MAX, Mutator};
 pub use requests::events;
 pub use run::{Broken, Done, run};
-pub use targets::{message, native, record, v1, v2};
+pub use targets::{credentials, message, native, record, v1, v2};
 
 /// Something that takes any bytes and panics where a promise is broken.
 #[derive(Debug, Clone, Copy)]
@@ -41,4 +41,5 @@ pub const TARGETS: &[Target] = &[
     Target { name: "v2", run: v2 },
     Target { name: "native", run: native },
     Target { name: "events", run: events },
+    Target { name: "credentials", run: credentials },
 ];
