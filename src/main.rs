@@ -89,15 +89,18 @@ fn config(role: Role, sources: &Sources<'_>) -> anyhow::Result<()> {
         Role::Standalone => {
             let Loaded { settings, effective, warnings } = settings::standalone(sources)?;
             ingest::tokens(settings.intake.tokens_file.as_deref())?;
+            node::directory(&settings.node)?;
             (effective, warnings)
         }
         Role::Gateway => {
-            let Loaded { effective, warnings, .. } = settings::gateway(sources)?;
+            let Loaded { settings, effective, warnings } = settings::gateway(sources)?;
+            node::directory(&settings.node)?;
             (effective, warnings)
         }
         Role::Ingest => {
             let Loaded { settings, effective, warnings } = settings::ingest(sources)?;
             ingest::tokens(settings.intake.tokens_file.as_deref())?;
+            node::directory(&settings.node)?;
             (effective, warnings)
         }
     };

@@ -191,7 +191,9 @@ impl MariaDb {
 
     async fn root(&self) -> Result<Conn> {
         let socket = self.socket().display().to_string();
-        Ok(Conn::new(OptsBuilder::default().socket(Some(socket)).user(Some("root"))).await?)
+        let opts = OptsBuilder::default().socket(Some(socket)).user(Some("root"));
+        // Given, so that no connection begins with a query for them, which would be counted.
+        Ok(Conn::new(opts.max_allowed_packet(Some(1024 * 1024)).wait_timeout(Some(60))).await?)
     }
 
     async fn install(&self) -> Result<()> {
