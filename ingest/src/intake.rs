@@ -212,7 +212,7 @@ mod tests {
         let (title, host, service) =
             shown(r#"{"user":"7","type":"PROBLEM","state":2,"host":{"id":"h","name":" "},"service":{"id":"s"}}"#);
         assert_eq!((host, service), (object("h", "web-01"), object("s", "Disk /")));
-        assert_eq!(title, "PROBLEM: web-01/Disk / is CRITICAL!");
+        assert_eq!(title, "web-01/Disk / is CRITICAL (PROBLEM)");
         assert_eq!(shown(r#"{"user":"7","host":{"id":"h","name":"Own"}}"#).1, object("h", "Own"));
         assert_eq!(shown(r#"{"user":"7","title":"t"}"#), ("t".into(), None, None));
     }

@@ -48,9 +48,9 @@ async fn tabs_show_names_whatever_the_database_does() {
     let node = beside(&database, "exists").await;
     let tabs = [open(Front::V1, "7", "b1", node.listen).await, open(Front::V2, "7", "b2", node.listen).await];
     let alerts = [
-        ("Host", HOST.to_uppercase(), "", "PROBLEM: web-01 is DOWN!"),
-        ("service", HOST.to_owned(), SERVICE, "PROBLEM: web-01/Disk / is WARNING!"),
-        ("service", HOST.to_owned(), TEMPLATE_SERVICE, "PROBLEM: web-01/Ping is WARNING!"),
+        ("Host", HOST.to_uppercase(), "", "web-01 is DOWN (PROBLEM)"),
+        ("service", HOST.to_owned(), SERVICE, "web-01/Disk / is WARNING (PROBLEM)"),
+        ("service", HOST.to_owned(), TEMPLATE_SERVICE, "web-01/Ping is WARNING (PROBLEM)"),
     ];
     for (kind, host, service, _) in &alerts {
         let (status, answer) = status_of(&node, "/message", &alert(7, kind, host, service)).await;
@@ -60,20 +60,21 @@ async fn tabs_show_names_whatever_the_database_does() {
     // A name that was given stays, also where the database has another.
     let named = json!({"user": "7", "type": "PROBLEM", "state": 1, "host": {"id": HOST, "name": "mine"}});
     send_all(node.listen, &named).await;
-    titles.push("PROBLEM: mine is DOWN!".to_owned());
+    titles.push("mine is DOWN (PROBLEM)".to_owned());
 
     database.kill().await.unwrap();
     for (host, title) in [(UNSEEN, UNSEEN.to_owned()), (HOST, "web-01".to_owned())] {
         let (status, answer) = status_of(&node, "/message", &alert(7, "host", host, SERVICE)).await;
         assert_eq!(status, 200, "{answer}");
-        titles.push(format!("PROBLEM: {title} is DOWN!"));
+        titles.push(format!("{title} is DOWN (PROBLEM)"));
     }
     // Nobody can say that there is no such user.
     let (status, answer) = status_of(&node, "/message", &alert(4711, "host", HOST, "")).await;
     assert_eq!(status, 200, "{answer}");
-    let lookups = |result: &'static str| node.metric("bellwire_directory_lookups_total", &["what=\"host\"", result]);
-    assert!(lookups("result=\"away\"").await.unwrap() >= 1.0);
-    assert!(lookups("result=\"found\"").await.unwrap() >= 1.0);
+    for result in ["found", "cached", "away"] {
+        let labels = ["what=\"host\"", &format!("result=\"{result}\"")];
+        assert!(node.metric("bellwire_directory_lookups_total", &labels).await.unwrap() >= 1.0, "{result}");
+    }
     assert!(node.metric("bellwire_directory_up", &[]).await.unwrap() < 0.5);
     for tab in &tabs {
         // The first message of a storm is one of six.
