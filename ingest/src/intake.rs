@@ -94,7 +94,8 @@ pub(crate) fn decide(mut draft: Draft<'_>, found: Found, terms: Terms) -> Decisi
 /// Checks a draft, named by what was found for it, and its user.
 pub(crate) fn checked(draft: &mut Draft<'_>, found: Found, terms: Terms) -> Result<Checked, Vec<FieldError>> {
     for (object, name) in [(&mut draft.host, found.names.host), (&mut draft.service, found.names.service)] {
-        if let (true, Some(name)) = (object.name.is_blank(), name) {
+        let is_named = object.id.is_blank() || !object.name.is_blank();
+        if let (false, Some(name)) = (is_named, name) {
             object.name = Field::from(name);
         }
     }
