@@ -10,11 +10,12 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use bellwire_common::directory::Directory;
 use bellwire_common::http::{self, Limits, Listeners, Reserved, Tls};
 use bellwire_common::log::SharedLog;
 use bellwire_common::metrics::GATEWAY_HANDSHAKES_REFUSED;
 use bellwire_common::settings::{self, Digests, Invalid, Problem, Role, Secret, Tabs};
-use bellwire_gateway::app::{Gateway, GatewaySettings, SessionLimits};
+use bellwire_gateway::app::{Gateway, GatewaySettings, Relay, SessionLimits};
 use bellwire_gateway::protocol::{Protocol, SharedKey};
 
 use crate::node::{self, Running};
@@ -29,7 +30,9 @@ pub(crate) async fn run(settings: settings::Gateway, mut listeners: Listeners) -
     let running = Running::start(&settings.node, Role::Gateway, tls, &mut listeners)?;
     let reserved = listeners.reserve(settings.listen).context("listen")?;
     let log = node::open_log(&settings.node, Role::Gateway).await?;
-    let gateway = start(settings.node.ttl, key, settings.tabs, &log);
+    let directory = node::directory(&settings.node)?;
+    let relay = relay(settings.relay, directory.as_ref())?;
+    let gateway = start(settings.node.ttl, key, settings.tabs, relay, &log);
     running.extra.hang(gateway.admin_router());
     if running.shutdown.run_until_cancelled(gateway.caught_up()).await.is_some() {
         let served = serve("browsers", reserved, gateway.router(), limits(), running.tls.clone(), &running.shutdown)?;
@@ -50,6 +53,12 @@ pub(crate) fn shared_key(key: &Secret) -> Result<SharedKey, Invalid> {
         let (setting, source_name) = ("shared-key".into(), "as set".into());
         Invalid(vec![Problem { setting, source_name, message: error.to_string() }])
     })
+}
+
+/// The way to the mobile app, where it is switched on.
+pub(crate) fn relay(settings: Option<settings::Relay>, directory: Option<&Directory>) -> anyhow::Result<Option<Relay>> {
+    let (Some(settings), Some(directory)) = (settings, directory) else { return Ok(None) };
+    Relay::start(directory.clone(), settings.ca).map(Some).context("mobile-relay")
 }
 
 /// Starts the gateway on `log`.

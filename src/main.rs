@@ -93,17 +93,20 @@ fn config(role: Role, sources: &Sources<'_>) -> anyhow::Result<()> {
             let Loaded { settings, effective, warnings } = settings::standalone(sources)?;
             ingest::tokens(settings.intake.tokens_file.as_deref())?;
             node::tls(&settings.node, settings.intake.client_ca_file.as_deref())?;
+            node::directory(&settings.node)?;
             (effective, warnings)
         }
         Role::Gateway => {
             let Loaded { settings, effective, warnings } = settings::gateway(sources)?;
             node::tls(&settings.node, None)?;
+            node::directory(&settings.node)?;
             (effective, warnings)
         }
         Role::Ingest => {
             let Loaded { settings, effective, warnings } = settings::ingest(sources)?;
             ingest::tokens(settings.intake.tokens_file.as_deref())?;
             node::tls(&settings.node, settings.intake.client_ca_file.as_deref())?;
+            node::directory(&settings.node)?;
             (effective, warnings)
         }
     };

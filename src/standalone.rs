@@ -23,6 +23,8 @@ pub(crate) async fn run(
     let key = settings.shared_key.as_ref().map(gateway::shared_key).transpose()?;
     let tls = node::tls(&settings.node, settings.intake.client_ca_file.as_deref())?;
     let running = Running::start(&settings.node, Role::Standalone, tls, &mut listeners)?;
+    let directory = node::directory(&settings.node)?;
+    let relay = gateway::relay(settings.relay.clone(), directory.as_ref())?;
     tokens.watch(running.shutdown.clone());
     let reserved = listeners.reserve(settings.listen).context("listen")?;
     let reserved_ingest =
@@ -36,14 +38,15 @@ pub(crate) async fn run(
             (gateway::shared_key(trial.secret())?, Some(trial))
         }
     };
-    let gateway = gateway::start(settings.node.ttl, Some(key), settings.tabs.clone(), &log);
+    let gateway = gateway::start(settings.node.ttl, Some(key), settings.tabs.clone(), relay, &log);
     running.extra.hang(gateway.admin_router());
     if running.shutdown.run_until_cancelled(gateway.caught_up()).await.is_none() {
         gateway.drain(Duration::ZERO).await;
         return running.end(&log).await;
     }
 
-    let intake = ingest::router(settings.node.ttl, tokens, &settings.intake, &log);
+    ingest::watch_exports(directory.as_ref(), &log, &running.shutdown);
+    let intake = ingest::router(settings.node.ttl, tokens, directory, &settings.intake, &log);
     let (browsers, separate) = match reserved_ingest {
         None => (gateway.router().merge(intake), None),
         Some(reserved) => (gateway.router(), Some((reserved, intake.fallback(bellwire_ingest::not_found)))),

@@ -82,6 +82,8 @@ catalogue! {
         [LabelSet { name: "reason", values: &["no_user", "no_room"] }];
     Counter INGEST_REQUESTS_REFUSED = "bellwire_ingest_requests_refused_total", "Requests that ingest refused as a whole, by reason.",
         [LabelSet { name: "reason", values: &["method", "client_certificate", "token", "failures", "scope", "peer", "forwarded", "media_type", "overloaded", "body_too_large", "timeout", "incomplete", "json", "batch_too_large"] }];
+    Counter INGEST_EXPORT_STATUS = "bellwire_ingest_export_status_total", "Times that this node told the log whether openITCOCKPIT refreshes its configuration, by result.",
+        [LabelSet { name: "result", values: &["told", "failed"] }];
     Histogram INGEST_APPEND_SECONDS = "bellwire_ingest_append_seconds", "From the checked request to the confirmed append.", [], LATENCY_BUCKETS;
 
     // gateway

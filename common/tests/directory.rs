@@ -217,7 +217,8 @@ async fn one_that_starts_later_and_a_password_that_changes_need_no_restart() -> 
     assert_eq!(directory.shared_key().await, Err(DirectoryError::Away));
     let said = directory.ping().await.err().context("a wrong password is taken")?;
     assert!(said.contains("Access denied") && !said.contains(PASSWORD), "{said}");
-    database.cnf_with("other.cnf", &format!("host = 127.0.0.1\nport = {port}\npassword = \"{PASSWORD}\"\n"));
+    let right = format!("host = 127.0.0.1\nport = {port}\npassword = \"{PASSWORD}\"\n");
+    assert_eq!(database.cnf_with("other.cnf", &right), wrong);
     eventually("the file is read again", SOON, || async { Ok(host_name(&directory).await) }).await?;
     Ok(())
 }

@@ -24,6 +24,8 @@ pub(crate) use payload::Payload;
 pub(crate) struct Alerts {
     /// One for each alert and user, in the payload's order.
     pub(crate) decisions: Vec<Decision>,
+    /// Whom each is for.
+    pub(crate) users: Vec<String>,
     /// Alerts that name no user.
     pub(crate) unmapped: usize,
     /// Alerts for which there was no room: more than [`BATCH_ITEMS_MAX`] notifications would have come of them.
@@ -63,9 +65,11 @@ pub(crate) fn decide(payload: &Payload<'_>, users: Users<'_>, terms: Terms<'_>) 
         for receiver in receivers.into_iter().rev() {
             let missing = if told.insert(receiver) { missing } else { 0 };
             alerts.decisions.push(one(&event.draft(receiver, missing), event.id(), terms));
+            alerts.users.push(receiver.to_owned());
         }
     }
     alerts.decisions.reverse();
+    alerts.users.reverse();
     alerts
 }
 

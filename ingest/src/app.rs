@@ -10,10 +10,12 @@ use futures_util::future::join_all;
 use serde::{Serialize, Serializer};
 use tracing::{error, info, warn};
 
+use bellwire_common::directory::Directory;
 use bellwire_common::ids::{NotificationId, Shard, UnixMillis};
 use bellwire_common::log::{AppendError, Safety, SharedLog};
 use bellwire_common::metrics::{self, CounterSeries, HistogramSeries};
 use bellwire_common::notification::FieldError;
+use bellwire_common::settings::UserCheck;
 
 use crate::failures::Failures;
 use crate::intake::{Decision, Terms, Verdict};
@@ -39,6 +41,10 @@ pub struct IngestSettings {
     pub user_label: String,
     /// What requests may cost.
     pub limits: Limits,
+    /// Where names and users are looked up.
+    pub directory: Option<Directory>,
+    /// Whether users must be known there.
+    pub user_check: UserCheck,
     /// This machine's clock.
     pub clock: fn() -> UnixMillis,
 }
@@ -101,12 +107,19 @@ pub(crate) struct Reservation {
 // === impl IngestSettings ===
 
 impl IngestSettings {
-    /// Settings with the usual label and limits and this machine's clock.
+    /// Settings with the usual label and limits, this machine's clock and no directory.
     #[must_use]
     pub fn new(ttl_ms: u64, tokens: Tokens) -> Self {
-        let user_label = USER_LABEL.to_owned();
-        let (limits, clock) = (Limits::default(), UnixMillis::now);
-        Self { ttl_ms, tokens, needs_certificate: false, user_label, limits, clock }
+        Self {
+            ttl_ms,
+            tokens,
+            needs_certificate: false,
+            user_label: USER_LABEL.to_owned(),
+            limits: Limits::default(),
+            directory: None,
+            user_check: UserCheck::Off,
+            clock: UnixMillis::now,
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 mod browser;
 mod cluster;
 mod crash;
+mod directory;
 mod engines;
 mod handover;
 mod metrics;

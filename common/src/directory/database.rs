@@ -35,6 +35,9 @@ const PACKET_BYTES_MAX: usize = 4 * 1024 * 1024;
 const PAUSE_MIN: Duration = Duration::from_millis(500);
 const PAUSE_MAX: Duration = Duration::from_secs(5);
 
+/// Most different refusals that are said.
+const REFUSALS_MAX: usize = 16;
+
 /// Where servers of Debian, Ubuntu and Red Hat have their socket.
 const SOCKETS: [&str; 3] = ["/run/mysqld/mysqld.sock", "/var/run/mysqld/mysqld.sock", "/var/lib/mysql/mysql.sock"];
 
@@ -58,8 +61,8 @@ struct State {
     credentials: Credentials,
     pool: Option<Pool>,
     is_up: bool,
-    /// Something was refused, and that was said.
-    is_refused: bool,
+    /// What was refused, and that was said.
+    refused: Vec<String>,
 }
 
 #[derive(Clone, Copy)]
@@ -74,7 +77,7 @@ impl Database {
     pub(super) fn open(path: &Path) -> Result<Self, CredentialsError> {
         let credentials = read(path)?;
         metrics::DIRECTORY_QUERIES.zero();
-        let state = State { credentials, pool: None, is_up: true, is_refused: false };
+        let state = State { credentials, pool: None, is_up: true, refused: Vec::new() };
         let up = metrics::DIRECTORY_UP.with(&[]);
         up.set(1.0);
         Ok(Self(Arc::new(Inner {
@@ -114,12 +117,11 @@ impl Database {
             Ok(answer) => {
                 self.0.seconds.record(started.elapsed().as_secs_f64());
                 self.count(Ended::Answered);
-                self.state().is_refused = false;
                 Ok(answer)
             }
             Err(Failed::Refused(error)) => {
                 self.count(Ended::Refused);
-                if !std::mem::replace(&mut self.state().is_refused, true) {
+                if self.is_new(&error) {
                     warn!(error, "openITCOCKPIT's database refuses a query; the account may lack a right");
                 }
                 Err(DirectoryError::Refused(error))
@@ -207,6 +209,16 @@ impl Database {
         tokio::spawn(try_on(Arc::downgrade(&self.0)));
     }
 
+    /// Each refusal is said once between two outages.
+    fn is_new(&self, refused: &str) -> bool {
+        let mut state = self.state();
+        let is_new = state.refused.len() < REFUSALS_MAX && !state.refused.iter().any(|known| known == refused);
+        if is_new {
+            state.refused.push(refused.to_owned());
+        }
+        is_new
+    }
+
     fn count(&self, ended: Ended) {
         self.0.results[ended as usize].increment(1);
     }
@@ -238,7 +250,10 @@ async fn try_on(database: Weak<Inner>) {
         }
         match database.ping(super::QUERY_TIMEOUT).await {
             Ok(()) => {
-                database.state().is_up = true;
+                let mut state = database.state();
+                state.is_up = true;
+                state.refused.clear();
+                drop(state);
                 database.0.up.set(1.0);
                 info!(away_seconds = since.elapsed().as_secs(), "openITCOCKPIT's database answers again");
                 return;

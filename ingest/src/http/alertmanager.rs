@@ -12,7 +12,7 @@ use bytes::Bytes;
 use serde::Serialize;
 
 use bellwire_common::metrics::INGEST_ALERTS_DROPPED;
-use bellwire_common::notification::FieldError;
+use bellwire_common::notification::{FieldError, Kind};
 
 use crate::alerts::{self, Alerts, Payload, Users};
 use crate::app::{Ingest, Outcome, Status};
@@ -61,7 +61,8 @@ async fn answer(ingest: &Ingest, users: Users<'_>, request: Request) -> Response
         Ok(alerts) => alerts,
         Err(refusal) => return refusal.into_response(),
     };
-    let Alerts { decisions, unmapped, left_out } = alerts;
+    let Alerts { mut decisions, users: receivers, unmapped, left_out } = alerts;
+    ingest.turn_away(&mut decisions, &receivers, Kind::Service).await;
     INGEST_ALERTS_DROPPED.with(&["no_user"]).increment(unmapped as u64);
     INGEST_ALERTS_DROPPED.with(&["no_room"]).increment(left_out as u64);
     let outcomes = ingest.carry_out(decisions).await;
