@@ -29,7 +29,7 @@ struct Inner {
 const RESULTS: [&str; 8] = ["cached", "found", "unknown", "stale", "slow", "away", "refused", "overloaded"];
 
 #[derive(Clone, Copy)]
-enum Found {
+enum Had {
     Cached,
     Found,
     Unknown,
@@ -76,12 +76,12 @@ impl Lookups {
         let now = self.now();
         if !self.0.database.is_up() {
             let fresh = self.desk().fresh(&key, now);
-            return Place::Here(fresh.map(|answer| (Found::Cached, answer)).ok_or(Missing::Away));
+            return Place::Here(fresh.map(|answer| (Had::Cached, answer)).ok_or(Missing::Away));
         }
         let (sender, ticket) = oneshot::channel();
         let asked = self.desk().ask(key, sender, now, LOOKUP_MAX);
         match asked {
-            Asked::Known(answer) => Place::Here(Ok((Found::Cached, answer))),
+            Asked::Known(answer) => Place::Here(Ok((Had::Cached, answer))),
             Asked::Full => Place::Here(Err(Missing::Overloaded)),
             Asked::Slow => Place::Here(Err(Missing::Slow)),
             Asked::Wait => Place::Waiting(ticket),
@@ -93,12 +93,12 @@ impl Lookups {
     }
 
     /// Counts how it ended; an old answer is better than none.
-    fn end(&self, key: &Key, had: Result<(Found, Answer), Missing>) -> Option<Answer> {
+    fn end(&self, key: &Key, had: Result<(Had, Answer), Missing>) -> Option<Answer> {
         let (result, answer) = match had {
             Ok((found, answer)) => (found as usize, Some(answer)),
             Err(missing) => match self.desk().stale(key, self.now()) {
-                Some(answer) => (Found::Stale as usize, Some(answer)),
-                None => (Found::Stale as usize + 1 + missing as usize, None),
+                Some(answer) => (Had::Stale as usize, Some(answer)),
+                None => (Had::Stale as usize + 1 + missing as usize, None),
             },
         };
         self.0.results[key.kind()][result].increment(1);
@@ -163,12 +163,12 @@ impl Lookups {
 }
 
 enum Place {
-    Here(Result<(Found, Answer), Missing>),
+    Here(Result<(Had, Answer), Missing>),
     Waiting(oneshot::Receiver<Result<Answer, Missing>>),
 }
 
-fn found(answer: &Answer) -> Found {
-    if *answer == Answer::Nothing { Found::Unknown } else { Found::Found }
+fn found(answer: &Answer) -> Had {
+    if *answer == Answer::Nothing { Had::Unknown } else { Had::Found }
 }
 
 fn missing(error: &DirectoryError) -> Missing {
