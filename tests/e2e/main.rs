@@ -8,6 +8,7 @@ mod handover;
 mod metrics;
 mod notify;
 mod proofs;
+mod proxies;
 mod standalone;
 mod supervisor;
 mod support;
