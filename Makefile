@@ -1,6 +1,6 @@
 # The same recipes for people and for CI. What each does: CONTRIBUTING.md
 
-.PHONY: run test test-full chaos bench fuzz
+.PHONY: run test test-full chaos bench fuzz deb
 
 run:
 	cargo run --release
@@ -27,3 +27,8 @@ bench:
 SECONDS ?= 300
 fuzz:
 	@tests/run --fuzz-seconds $(SECONDS) fuzz
+
+# Debian packages of this tree, for this machine's architecture.
+deb:
+	cargo build --release --locked --workspace --exclude bellwire-benches --bins
+	@packaging/deb/build target/release target/deb

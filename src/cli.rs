@@ -6,7 +6,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use bellwire_common::settings::{Role, add_flags};
 
-use crate::{openitcockpit, trace};
+use crate::{openitcockpit, trace, watch};
 
 /// What is to be done, with the flags that it was given.
 #[derive(Debug)]
@@ -21,6 +21,8 @@ pub(crate) enum Call {
     Trace(ArgMatches),
     /// Print what has to be changed in openITCOCKPIT.
     Openitcockpit(ArgMatches),
+    /// Watch a cluster that is elsewhere.
+    Watch(ArgMatches),
 }
 
 /// Version and revision, as `--version` shows them.
@@ -29,6 +31,7 @@ pub(crate) const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("
 const MARKDOWN: &str = "markdown";
 const TRACE: &str = "trace";
 const OPENITCOCKPIT: &str = "openitcockpit";
+const WATCH: &str = "watch";
 
 const ABOUT: &str = "Carries a monitoring engine's notifications to the open browser tabs of the people on call.";
 
@@ -53,6 +56,9 @@ As a cluster around RabbitMQ:
   bellwire ingest --log amqps://rabbit1,rabbit2 --amqp-user-file U --amqp-password-file P \\
            --listen 0.0.0.0:8084 --ingest-tokens-file /etc/bellwire/tokens
 
+A cluster elsewhere, for whoever looks at the services of this machine:
+  bellwire watch --target http://push1:9083/readyz,http://push2:9083/readyz
+
 Every flag is also an environment variable (--admin-listen: BELLWIRE_ADMIN_LISTEN) and a key of the TOML file
 that --config names (admin-listen). `bellwire config` shows what comes of them. `bellwire COMMAND --help` says more
 of each setting: limits, cost, when to change it. Exit codes: 64 wrong settings, 1 failed start.";
@@ -71,6 +77,9 @@ pub(crate) fn parse(args: Vec<OsString>) -> Result<Call, clap::Error> {
     }
     if name == OPENITCOCKPIT {
         return Ok(Call::Openitcockpit(inner));
+    }
+    if name == WATCH {
+        return Ok(Call::Watch(inner));
     }
     if inner.get_flag(MARKDOWN) {
         return Ok(Call::Markdown);
@@ -97,6 +106,7 @@ fn command() -> Command {
         .subcommand(notify())
         .subcommand(trace::command(TRACE))
         .subcommand(openitcockpit::command(OPENITCOCKPIT))
+        .subcommand(watch::command(WATCH))
         .subcommand(config());
     add_flags(root, Role::Standalone)
 }
@@ -155,6 +165,7 @@ mod tests {
         assert!(matches!(parsed("bellwire config --markdown"), Ok(Call::Markdown)));
         assert!(matches!(parsed("bellwire trace 7"), Ok(Call::Trace(_))));
         assert!(matches!(parsed("bellwire openitcockpit commands"), Ok(Call::Openitcockpit(_))));
+        assert!(matches!(parsed("bellwire watch --target http://a/readyz"), Ok(Call::Watch(_))));
     }
 
     #[test]
@@ -169,6 +180,7 @@ mod tests {
             "bellwire trace 7 8",
             "bellwire openitcockpit",
             "bellwire openitcockpit commands extra",
+            "bellwire watch",
         ] {
             assert!(parsed(line).unwrap_err().use_stderr(), "{line}");
         }
@@ -188,6 +200,7 @@ mod tests {
             "ingest",
             "notify",
             "trace",
+            "watch",
             "config",
             "--shared-key-file",
             "BELLWIRE_ADMIN_LISTEN",

@@ -34,11 +34,12 @@ pub(crate) async fn run(settings: settings::Gateway, mut listeners: Listeners) -
     let relay = relay(settings.relay, directory.as_ref())?;
     let gateway = start(settings.node.ttl, key, settings.tabs, relay, &log);
     running.extra.hang(gateway.admin_router());
+    running.supervisor.watch(gateway.pulse());
     if running.shutdown.run_until_cancelled(gateway.caught_up()).await.is_some() {
         let served = serve("browsers", reserved, gateway.router(), limits(), running.tls.clone(), &running.shutdown)?;
-        running.readiness.caught_up();
+        running.ready().await;
         running.shutdown.cancelled().await;
-        running.readiness.draining();
+        running.draining(settings.node.drain).await;
         let (_cut, ended) = tokio::join!(gateway.drain(settings.node.drain), served.task);
         ended.context("the server")?;
     } else {

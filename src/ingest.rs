@@ -31,9 +31,9 @@ pub(crate) async fn run(settings: settings::Ingest, mut listeners: Listeners) ->
     let (limits, tls) = (node::limits(settings.node.drain), running.tls.as_ref().map(Tls::asking));
     let served = serve("notifications", reserved, router, limits, tls, &running.shutdown)?;
     // Ingest reads nothing. Without RabbitMQ it answers 503, which senders know what to do with.
-    running.readiness.caught_up();
+    running.ready().await;
     running.shutdown.cancelled().await;
-    running.readiness.draining();
+    running.draining(settings.node.drain).await;
     served.task.await.context("the server")?;
     running.end(&log).await
 }

@@ -1,4 +1,4 @@
-//! The program: `bellwire standalone`, `gateway`, `ingest`, `notify`, `trace`, `openitcockpit`,
+//! The program: `bellwire standalone`, `gateway`, `ingest`, `notify`, `trace`, `openitcockpit`, `watch`,
 //! `config`.
 
 mod cli;
@@ -7,8 +7,10 @@ mod ingest;
 mod node;
 mod openitcockpit;
 mod standalone;
+mod supervisor;
 mod trace;
 mod trial;
+mod watch;
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -17,13 +19,15 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context;
+use clap::ArgMatches;
 
 use bellwire_common::http::Listeners;
-use bellwire_common::settings::{self, Invalid, Loaded, Role, Sources};
+use bellwire_common::settings::{self, Invalid, Loaded, LogFormat, LogLevel, Role, Sources};
 use bellwire_common::telemetry;
 
 use crate::cli::Call;
 use crate::trace::WrongCall;
+use crate::watch::WrongWatch;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -65,6 +69,7 @@ fn main() -> ExitCode {
             print(&told.text)?;
             told.nothing.map_or(Ok(()), Err)
         }),
+        Call::Watch(flags) => watch(&flags),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -74,6 +79,10 @@ fn main() -> ExitCode {
         }
         Err(error) if error.is::<WrongCall>() => {
             eprintln!("bellwire trace: {error}; see bellwire trace --help");
+            ExitCode::from(EXIT_SETTINGS)
+        }
+        Err(error) if error.is::<WrongWatch>() => {
+            eprintln!("bellwire watch: {error}; see bellwire watch --help");
             ExitCode::from(EXIT_SETTINGS)
         }
         Err(error) => {
@@ -131,27 +140,41 @@ fn run(role: Role, sources: &Sources<'_>, program: &str) -> anyhow::Result<()> {
             let Loaded { settings, warnings, .. } = settings::standalone(sources)?;
             let listeners = Listeners::inherit(&settings.listeners())?;
             let program = program.to_owned();
-            in_runtime(&settings.node.clone(), &warnings, standalone::run(settings, listeners, program))
+            in_node(&settings.node.clone(), &warnings, standalone::run(settings, listeners, program))
         }
         Role::Gateway => {
             let Loaded { settings, warnings, .. } = settings::gateway(sources)?;
             let listeners = Listeners::inherit(&settings.listeners())?;
-            in_runtime(&settings.node.clone(), &warnings, gateway::run(settings, listeners))
+            in_node(&settings.node.clone(), &warnings, gateway::run(settings, listeners))
         }
         Role::Ingest => {
             let Loaded { settings, warnings, .. } = settings::ingest(sources)?;
             let listeners = Listeners::inherit(&settings.listeners())?;
-            in_runtime(&settings.node.clone(), &warnings, ingest::run(settings, listeners))
+            in_node(&settings.node.clone(), &warnings, ingest::run(settings, listeners))
         }
     }
 }
 
-fn in_runtime(
+fn watch(flags: &ArgMatches) -> anyhow::Result<()> {
+    let watch = watch::Watch::of(flags)?;
+    in_runtime(&LogLevel::default(), LogFormat::default(), &[], watch.run())
+}
+
+fn in_node(
     node: &settings::Node,
     warnings: &[String],
     work: impl Future<Output = anyhow::Result<()>>,
 ) -> anyhow::Result<()> {
-    telemetry::init(&node.log_level, node.log_format)?;
+    in_runtime(&node.log_level, node.log_format, warnings, work)
+}
+
+fn in_runtime(
+    level: &LogLevel,
+    format: LogFormat,
+    warnings: &[String],
+    work: impl Future<Output = anyhow::Result<()>>,
+) -> anyhow::Result<()> {
+    telemetry::init(level, format)?;
     for warning in warnings {
         tracing::warn!("{warning}");
     }

@@ -21,6 +21,7 @@ use bellwire_common::metrics::{self, BUILD_INFO};
 use bellwire_common::settings::{Amqp, Invalid, LogAddress, Node, Problem, Role};
 
 use crate::cli::VERSION;
+use crate::supervisor::Supervisor;
 
 const REVISION: &str = env!("BUILD_REVISION");
 
@@ -56,7 +57,8 @@ pub(crate) fn tls(node: &Node, client_ca: Option<&Path>) -> Result<Option<(Tls, 
 
 /// A process that answers its probes, and knows when to end.
 pub(crate) struct Running {
-    pub(crate) readiness: Readiness,
+    readiness: Readiness,
+    pub(crate) supervisor: Supervisor,
     /// Where the gateway hangs in what it answers.
     pub(crate) extra: Extra,
     /// Cancelled by the first SIGTERM or SIGINT.
@@ -90,7 +92,20 @@ impl Running {
         let admin_tls = tls.clone().filter(|_| node.tls.as_ref().is_some_and(|files| files.admin));
         let served = admin::serve(listener, handle, readiness.clone(), extra.clone(), admin_tls, admin_stop.clone());
         let admin = tokio::spawn(served);
-        Ok(Self { readiness, extra, shutdown, tls, admin_stop, admin })
+        let supervisor = Supervisor::start();
+        Ok(Self { readiness, supervisor, extra, shutdown, tls, admin_stop, admin })
+    }
+
+    /// From now on the process may be given work.
+    pub(crate) async fn ready(&self) {
+        self.readiness.caught_up();
+        self.supervisor.ready().await;
+    }
+
+    /// The process has begun to end, within about this time.
+    pub(crate) async fn draining(&self, within: Duration) {
+        self.readiness.draining();
+        self.supervisor.ending(within).await;
     }
 
     /// Closes the log, and the admin server as the last.

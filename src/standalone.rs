@@ -40,6 +40,7 @@ pub(crate) async fn run(
     };
     let gateway = gateway::start(settings.node.ttl, Some(key), settings.tabs.clone(), relay, &log);
     running.extra.hang(gateway.admin_router());
+    running.supervisor.watch(gateway.pulse());
     if running.shutdown.run_until_cancelled(gateway.caught_up()).await.is_none() {
         gateway.drain(Duration::ZERO).await;
         return running.end(&log).await;
@@ -61,14 +62,14 @@ pub(crate) async fn run(
             Some(serve("notifications", reserved, router, node::limits(ANSWERS_WITHIN), asking, &running.shutdown)?)
         }
     };
-    running.readiness.caught_up();
+    running.ready().await;
     if let Some(key) = &trial {
         let ingest = served_ingest.as_ref().map_or(served.address, |served| served.address);
         Invitation { program: &program, settings: &settings, page: served.address, ingest, key }.print();
     }
 
     running.shutdown.cancelled().await;
-    running.readiness.draining();
+    running.draining(settings.node.drain).await;
     info!(sessions = gateway.sessions(), "draining");
     let (_cut, ended) = tokio::join!(gateway.drain(settings.node.drain), served.task);
     ended.context("the server")?;

@@ -22,6 +22,7 @@ use crate::edge;
 use crate::hub::Hub;
 use crate::meters::Meters;
 use crate::protocol::{End, Protocol, SharedKey};
+use crate::pulse::Pulse;
 pub use crate::relay::Relay;
 use crate::shard::{Shard, Signals};
 use crate::trace;
@@ -125,6 +126,12 @@ impl Gateway {
     /// What the admin server answers beside its own: `/trace`.
     pub fn admin_router(&self) -> Router {
         trace::http::router(Arc::clone(&self.hub))
+    }
+
+    /// Whether it goes on, for a watchdog.
+    #[must_use]
+    pub fn pulse(&self) -> Pulse {
+        Pulse::new(Arc::clone(&self.hub), self.stop.clone(), self.tasks.iter().map(JoinHandle::abort_handle))
     }
 
     /// How many sessions are open.

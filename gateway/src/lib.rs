@@ -4,6 +4,7 @@
 //! - [`delivery`]: pure; the state machine that every gateway folds the log through
 //! - [`protocol`]: pure; what the tabs speak
 //! - [`trace`]: what happened to notifications, for `bellwire trace`
+//! - [`pulse`]: whether all of it goes on
 //! - [`app`]: puts the parts together: shards that read the log, sessions that serve tabs, the HTTP edge, the drain
 
 pub mod access;
@@ -19,6 +20,7 @@ mod meters;
 mod pace;
 mod peer;
 pub mod protocol;
+pub mod pulse;
 mod relay;
 mod session;
 mod shard;

@@ -2,8 +2,9 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
@@ -43,6 +44,8 @@ pub(crate) struct Shard {
     relay: Option<Relay>,
     /// Something that others should learn soon has changed.
     changed: Notify,
+    /// When its loop last came round, on the replica's clock.
+    turned: AtomicU64,
 }
 
 struct State {
@@ -75,8 +78,8 @@ impl Shard {
         let replica = Replica::new(node, limits, timing, 0, first_round);
         let state = Mutex::new(State { replica, tabs: HashMap::new(), duty: relay.as_ref().map(|_| Duty::new(node)) });
         let name = log.name(id);
-        let (started, changed) = (Instant::now(), Notify::new());
-        Arc::new(Self { id, node, log, name, meters, started, state, journal, relay, changed })
+        let (started, changed, turned) = (Instant::now(), Notify::new(), AtomicU64::new(0));
+        Arc::new(Self { id, node, log, name, meters, started, state, journal, relay, changed, turned })
     }
 
     /// Name and epoch of the log, for cursors.
@@ -141,6 +144,15 @@ impl Shard {
     /// Appends a record of the node's own, such as a test.
     pub(crate) fn append(&self, record: &Record) -> BoxFuture<'static, Result<(), AppendError>> {
         self.log.append(self.id, vec![record.encode()], Safety::Safe)
+    }
+
+    /// How long ago its loop came round.
+    pub(crate) fn rest(&self) -> Duration {
+        Duration::from_millis(self.now().saturating_sub(self.turned.load(Ordering::Relaxed)))
+    }
+
+    fn turn(&self) {
+        self.turned.store(self.now(), Ordering::Relaxed);
     }
 
     /// Milliseconds of the replica's clock.

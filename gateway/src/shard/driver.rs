@@ -65,6 +65,7 @@ impl Driver {
             }
             self.tick();
             self.tell();
+            self.shard.turn();
         }
         self.leave().await;
     }

@@ -97,7 +97,7 @@ fn documented() -> String {
     let text = std::fs::read_to_string(root().join("docs/openitcockpit-tabs.md")).unwrap();
     let (_, block) = text.split_once("```nginx\n").unwrap();
     let (block, _) = block.split_once("```").unwrap();
-    let installed = "/usr/local/share/bellwire/openitcockpit-tabs.js";
+    let installed = "/usr/share/bellwire/openitcockpit-tabs.js";
     assert!(block.contains(installed), "{block}");
     block.replace(installed, &root().join("client/openitcockpit-tabs.js").display().to_string())
 }

@@ -8,6 +8,7 @@
 //!   cannot cope with
 //! - [`mariadb`]: a private database with openITCOCKPIT's tables
 //! - [`certs`]: certificates, and connections with TLS
+//! - [`package`]: Debian packages of this build, and a system to install them in
 //! - [`http`], [`ports`], [`eventually`]: what those need
 
 pub mod bellwire;
@@ -19,6 +20,7 @@ pub mod farewell;
 pub mod http;
 pub mod mariadb;
 pub mod nginx;
+pub mod package;
 pub mod ports;
 pub mod process;
 pub mod proxy;

@@ -1,0 +1,101 @@
+//! Whether the gateway itself goes on, for a watchdog.
+//!
+//! What is outside counts for nothing: without RabbitMQ the shards' loops turn as before, and a restart would only
+//! throw the tabs out.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::AbortHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::hub::Hub;
+
+/// A shard looks at its clock every few seconds, whatever happens. Less patience would take a burst on a busy machine,
+/// or the moment after the whole machine was frozen, for an end.
+const TURNS_WITHIN: Duration = Duration::from_secs(30);
+
+/// A look at a running gateway from outside. Clones look at the same one.
+#[derive(Clone)]
+pub struct Pulse {
+    hub: Arc<Hub>,
+    stop: CancellationToken,
+    tasks: Arc<[AbortHandle]>,
+}
+
+impl fmt::Debug for Pulse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pulse").field("node", &self.hub.node).finish_non_exhaustive()
+    }
+}
+
+impl Pulse {
+    pub(crate) fn new(hub: Arc<Hub>, stop: CancellationToken, tasks: impl Iterator<Item = AbortHandle>) -> Self {
+        Self { hub, stop, tasks: tasks.collect() }
+    }
+
+    /// The first part that does not go on, in words; none when all is well, and while the gateway ends. Takes each
+    /// shard's lock: where one is never given back, this never returns.
+    #[must_use]
+    pub fn stuck(&self) -> Option<String> {
+        if self.stop.is_cancelled() {
+            return None;
+        }
+        self.hub.shards.iter().zip(&*self.tasks).find_map(|(shard, task)| {
+            let _ = shard.reached();
+            let rest = shard.rest();
+            let why = match (task.is_finished(), rest > TURNS_WITHIN) {
+                (true, _) => "has ended".to_owned(),
+                (false, true) => format!("has stood still for {} s", rest.as_secs()),
+                (false, false) => return None,
+            };
+            // It may have been told to end just now.
+            (!self.stop.is_cancelled()).then(|| format!("the task of {shard:?} {why}"))
+        })
+    }
+
+    /// How many sessions are open.
+    #[must_use]
+    pub fn sessions(&self) -> usize {
+        self.hub.sessions()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bellwire_common::log::memory::MemoryLog;
+
+    use super::*;
+    use crate::app::{Gateway, GatewaySettings, SessionLimits};
+
+    fn gateway() -> Gateway {
+        let limits =
+            SessionLimits { sessions: 1, sessions_per_user: 1, sessions_per_address: 1, handshakes_per_second: 500 };
+        let settings = GatewaySettings {
+            ttl_ms: 1000,
+            shared_key: None,
+            limits,
+            trusted_proxies: vec![],
+            digests: vec![],
+            relay: None,
+        };
+        Gateway::start(settings, &MemoryLog::new(2))
+    }
+
+    #[tokio::test]
+    async fn a_gateway_that_goes_on_or_ends_is_not_stuck_and_a_lost_task_is_named() {
+        let gateway = gateway();
+        gateway.caught_up().await;
+        let pulse = gateway.pulse();
+        assert_eq!((pulse.stuck(), pulse.sessions()), (None, 0));
+        pulse.tasks[1].abort();
+        while !pulse.tasks[1].is_finished() {
+            tokio::task::yield_now().await;
+        }
+        let stuck = pulse.stuck().unwrap();
+        assert!(stuck.contains("has ended"), "{stuck}");
+        gateway.drain(Duration::ZERO).await;
+        assert_eq!(pulse.stuck(), None);
+    }
+}
