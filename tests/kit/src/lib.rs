@@ -4,7 +4,7 @@
 //! - [`process`]: any program, with its output kept; [`bellwire`]: a node of Bellwire on free ports
 //! - [`tab`]: pages that behave as the real front ends do, or badly in a chosen way
 //! - [`webdriver`]: real, headless browsers; [`nginx`]: a web server for their pages; [`farewell`]: a server that V2 pages
-//!   cannot cope with
+//!   cannot cope with; [`login`]: openITCOCKPIT's answer to who is logged in
 //! - [`http`], [`ports`], [`eventually`]: what those need
 
 pub mod bellwire;
@@ -12,6 +12,7 @@ pub mod broker;
 pub mod eventually;
 pub mod farewell;
 pub mod http;
+pub mod login;
 pub mod nginx;
 pub mod ports;
 pub mod process;
