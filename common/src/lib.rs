@@ -6,7 +6,7 @@
 //! 2. [`notification`]: what is shown, its limits, its wording
 //! 3. [`record`]: the envelope in which everything crosses the log
 //! 4. [`log`]: the seam to the log, and its implementations (feature `runtime`)
-//! 5. settings, metrics, telemetry, http, fetch, local, admin, lifecycle, backoff (feature `runtime`)
+//! 5. settings, metrics, telemetry, http, fetch, local, admin, lifecycle, watched, backoff (feature `runtime`)
 //!
 //! Without the feature `runtime` nothing here knows a clock, a socket, a disk or an async runtime.
 
@@ -34,3 +34,5 @@ pub mod metrics;
 pub mod settings;
 #[cfg(feature = "runtime")]
 pub mod telemetry;
+#[cfg(feature = "runtime")]
+pub mod watched;

@@ -114,6 +114,10 @@ catalogue! {
     Counter GATEWAY_REPORTS = "bellwire_gateway_reports_total", "Reports that this node appended, by result.",
         [LabelSet { name: "result", values: &["written", "failed"] }];
 
+    // files
+    Counter FILES_RELOADED = "bellwire_files_reloaded_total", "Files that changed and were read again, by what they are for; failed leaves what was read before.",
+        [LabelSet { name: "file", values: &["tokens", "shared_key", "jwt_keys", "certificate", "client_ca"] }, LabelSet { name: "result", values: &["ok", "failed"] }];
+
     // http
     Counter HTTP_ACCEPT_ERRORS = "bellwire_http_accept_errors_total", "Failures to accept a connection, such as running out of file descriptors.", [];
 
