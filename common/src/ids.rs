@@ -70,6 +70,10 @@ macro_rules! text_id {
     };
 }
 
+/// The user that `bellwire check` listens and sends as. The shared key is enough for it whatever `session-check` says, and
+/// ingest takes it whatever `user-check` says: nobody else is notified under this name.
+pub const CHECK_USER: &str = "bellwire.check";
+
 text_id!(
     /// Who receives. In openITCOCKPIT the integer user id as text.
     UserId
