@@ -109,6 +109,9 @@ catalogue! {
         [LabelSet { name: "result", values: &["sent", "limited", "unavailable"] }];
     Counter GATEWAY_EVENTS_POSTS = "bellwire_gateway_events_posts_total", "What clients of event streams said by POST, by what became of it.",
         [LabelSet { name: "result", values: &["taken", "key", "cross_site", "bad_request", "too_large", "unknown", "busy"] }];
+    Gauge GATEWAY_JWT_KEYS = "bellwire_gateway_jwt_keys", "Keys that users' tokens are checked with.", [];
+    Counter GATEWAY_TOKENS_REFUSED = "bellwire_gateway_tokens_refused_total", "Users' tokens that were refused, by reason.",
+        [LabelSet { name: "reason", values: &["malformed", "algorithm", "unknown_key", "signature", "expired", "not_yet", "audience", "issuer", "subject", "too_long", "too_large"] }];
     Gauge GATEWAY_LOG_LAG_RECORDS = "bellwire_gateway_log_lag_records", "Records that were read from the log and are not yet applied.", [];
     Gauge GATEWAY_NODES = "bellwire_gateway_nodes", "Living gateways, as this node sees them.", [];
     Counter GATEWAY_REPORTS = "bellwire_gateway_reports_total", "Reports that this node appended, by result.",

@@ -1,10 +1,12 @@
 //! Bellwire's gateway: reads the log, decides who gets what, serves browser tabs.
 //!
+//! - [`access`]: who may listen
 //! - [`delivery`]: pure; the state machine that every gateway folds the log through
 //! - [`protocol`]: pure; what the tabs speak
 //! - [`trace`]: what happened to notifications, for `bellwire trace`
 //! - [`app`]: puts the parts together: shards that read the log, sessions that serve tabs, the HTTP edge, the drain
 
+pub mod access;
 mod admission;
 pub mod app;
 mod assets;

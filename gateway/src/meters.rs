@@ -138,6 +138,7 @@ fn zero() {
     catalogue::GATEWAY_FRAMES_UNREADABLE.zero();
     catalogue::GATEWAY_TESTS.zero();
     catalogue::GATEWAY_EVENTS_POSTS.zero();
+    catalogue::GATEWAY_TOKENS_REFUSED.zero();
     catalogue::GATEWAY_REPORTS.zero();
     catalogue::GATEWAY_LOG_LAG_RECORDS.zero();
     catalogue::GATEWAY_NODES.zero();

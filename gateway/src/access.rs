@@ -1,0 +1,3 @@
+//! Who may listen.
+
+pub mod jwt;
