@@ -1,5 +1,6 @@
 //! The program: `bellwire standalone`, `gateway`, `ingest`, `notify`, `trace`, `config`.
 
+mod access;
 mod cli;
 mod gateway;
 mod ingest;

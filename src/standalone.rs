@@ -8,6 +8,7 @@ use tracing::info;
 use bellwire_common::http::Listeners;
 use bellwire_common::settings::{self, Role};
 
+use crate::access::{self, KeySource};
 use crate::gateway::{self, ANSWERS_WITHIN, serve};
 use crate::ingest;
 use crate::node::{self, Running};
@@ -20,21 +21,23 @@ pub(crate) async fn run(
     program: String,
 ) -> anyhow::Result<()> {
     let tokens = ingest::tokens(settings.intake.tokens_file.as_deref())?;
-    let key = settings.shared_key.as_ref().map(gateway::shared_key).transpose()?;
     let running = Running::start(&settings.node, Role::Standalone, &mut listeners)?;
     let reserved = listeners.reserve(settings.listen).context("listen")?;
     let reserved_ingest =
         settings.ingest_listen.map(|address| listeners.reserve(address)).transpose().context("ingest-listen")?;
     let log = node::open_log(&settings.node, Role::Standalone).await?;
-    let (key, trial) = match key {
-        Some(key) => (key, None),
+    let (access, trial) = match &settings.shared_key {
+        Some(key) => {
+            let source = KeySource { key: Some(key), file: settings.shared_key_file.as_deref() };
+            (access::open(&settings.access, source, &running.shutdown)?, None)
+        }
         None => {
             // The log has made its directory, and holds it alone.
             let trial = Key::of(settings.state_directory.as_deref())?;
-            (gateway::shared_key(trial.secret())?, Some(trial))
+            (access::trial(&settings.access, trial.secret())?, Some(trial))
         }
     };
-    let gateway = gateway::start(settings.node.ttl, Some(key), settings.tabs.clone(), &log);
+    let gateway = gateway::start(settings.node.ttl, access, settings.tabs.clone(), &log);
     running.extra.hang(gateway.admin_router());
     if running.shutdown.run_until_cancelled(gateway.caught_up()).await.is_none() {
         gateway.drain(Duration::ZERO).await;

@@ -36,6 +36,7 @@ pub use sources::{CONFIG_ENV, Given, Source, add_flags, env_name, given};
 pub use table::{Role, Setting, TABLE};
 pub use value::{
     COUNT_MAX, DRAIN_MAX, HANDSHAKES_MIN, LogAddress, LogFormat, LogLevel, NETWORKS_MAX, TTL_MAX, TTL_MIN,
+    shared_key_of,
 };
 
 /// Where values come from.

@@ -17,12 +17,16 @@ use ipnet::IpNet;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+#[path = "node/access.rs"]
+mod access;
 #[path = "node/assets.rs"]
 mod assets;
 #[path = "node/cases.rs"]
 mod cases;
 #[path = "node/events.rs"]
 mod events;
+#[path = "node/keys.rs"]
+mod keys;
 #[path = "node/limits.rs"]
 mod limits;
 #[path = "node/slow.rs"]

@@ -51,6 +51,8 @@ pub struct Profile {
     pub key: String,
     /// Where the n-th connection goes, in turn, as a load balancer would spread them.
     pub addresses: Vec<SocketAddr>,
+    /// Headers of the handshake beside those of the protocol, in lower case: cookies, an origin.
+    pub headers: Vec<(&'static str, String)>,
     /// What V2 waits before it comes back; 3 s in the real front end.
     pub reconnect_after: Duration,
 }
@@ -124,8 +126,16 @@ impl Profile {
             browser: browser.to_owned(),
             key: crate::bellwire::KEY.to_owned(),
             addresses: vec![address],
+            headers: Vec::new(),
             reconnect_after: Duration::from_secs(3),
         }
+    }
+
+    /// One more header of the handshake.
+    #[must_use]
+    pub fn header(mut self, name: &'static str, value: &str) -> Self {
+        self.headers.push((name, value.to_owned()));
+        self
     }
 
     /// Opens a tab and waits until the server has greeted it and knows what it wants.
@@ -152,6 +162,9 @@ impl Profile {
             _ => format!("ws://{address}/push_notifications"),
         }
         .into_client_request()?;
+        for (name, value) in &self.headers {
+            request.headers_mut().append(*name, HeaderValue::from_str(value)?);
+        }
         let subprotocols = match self.front {
             Front::V1 => return Ok(request),
             Front::V2 => format!("access_token, {}", self.key),
