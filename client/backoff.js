@@ -28,7 +28,7 @@ export class Backoff {
   }
 
   /**
-   * @param {Exclude<Advice, "never">} advice
+   * @param {Extract<Advice, "at_once" | "later">} advice
    * @param {number} now
    * @returns {number} milliseconds
    */

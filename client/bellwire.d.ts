@@ -36,11 +36,14 @@ export interface Notification {
  * - `moved` the server sent this page elsewhere
  * - `unavailable` the server cannot serve this page now
  * - `behind` the page is too slow for what comes
+ * - `no_key` the function `key` gave none
+ * - `expired`, `refused` as below, where `key` is a function: it is asked for another one
  *
  * While `disconnected`:
  * - `offline` the browser says that it has no network; goes on by itself when it has, and tries once a minute, because
  *   browsers may be wrong
  * - `refused` key, user or browser are not accepted: connect with others
+ * - `expired` the token that was given as `key` has ended: connect with a new one
  * - `incompatible` page and server do not understand each other: load the page again
  * - `unusable` the browser refuses the key or the address
  * - `closed` by `close()`
@@ -52,8 +55,10 @@ export type Reason =
   | "moved"
   | "unavailable"
   | "behind"
+  | "no_key"
   | "offline"
   | "refused"
+  | "expired"
   | "incompatible"
   | "unusable"
   | "closed";
@@ -72,12 +77,13 @@ export interface Status {
  *
  * - `handler_failed` `onNotification` failed and is called again
  * - `handler_gave_up` it failed too often: the notification is acknowledged and not shown by it any more
+ * - `no_key` the function `key` gave none; what it threw is reported in its tab. It is asked again later
  * - `unreadable` the server said what this client cannot read
  * - `unusable` see `Reason`
  * - else a code of the protocol: `rate` and `unavailable` answer `test()`
  */
 export interface Failure {
-  code: "handler_failed" | "handler_gave_up" | "unreadable" | "unusable" | (string & {});
+  code: "handler_failed" | "handler_gave_up" | "no_key" | "unreadable" | "unusable" | (string & {});
   /** For people. */
   message: string;
   notification?: Notification;
@@ -137,7 +143,11 @@ export interface Options {
   /** Where the event stream is, for networks that break WebSockets. Left out, it is `events` beside `url`. */
   eventsUrl?: string | URL;
   user: string | number;
-  key: string;
+  /**
+   * The shared key, or a token of the user (JWT). A function is asked for each new connection, so that a token may end: by
+   * then it must give another one, within 10 s. Where tabs share a connection one of them is asked.
+   */
+  key: string | (() => string | Promise<string>);
   /** Who this browser is. Left out, it is made once and kept. */
   browser?: string;
   /**

@@ -3,7 +3,8 @@
 /** @import { Reason } from "./bellwire.js" */
 
 /**
- * @typedef {"at_once" | "later" | "never"} Advice
+ * `renew`: at once with another key, if the page has a function for it; else never.
+ * @typedef {"at_once" | "later" | "renew" | "never"} Advice
  * @typedef {{ advice: Advice, reason: Reason }} Ending
  */
 
@@ -16,11 +17,22 @@ export const LOST = { advice: "later", reason: "lost" };
  */
 export const SILENT = { advice: "at_once", reason: "silent" };
 
+/** No code of the server: the page had no key for this attempt. */
+export const NO_KEY = -1;
+
+/** @type {ReadonlyMap<number, Ending>} */
+const BY_CODE = new Map([
+  [NO_KEY, { advice: "later", reason: "no_key" }],
+  // Of user and browser; another key would not help.
+  [4201, { advice: "never", reason: "refused" }],
+  [4210, { advice: "renew", reason: "expired" }],
+]);
+
 /** @type {ReadonlyMap<number, Ending>} */
 const BY_HUNDRED = new Map([
   [40, { advice: "at_once", reason: "moved" }],
   [41, { advice: "later", reason: "unavailable" }],
-  [42, { advice: "never", reason: "refused" }],
+  [42, { advice: "renew", reason: "refused" }],
   [43, { advice: "never", reason: "incompatible" }],
 ]);
 
@@ -30,5 +42,5 @@ const BY_HUNDRED = new Map([
  * @returns {Ending}
  */
 export function endingOf(code) {
-  return BY_HUNDRED.get(Math.floor(code / 100)) ?? LOST;
+  return BY_CODE.get(code) ?? BY_HUNDRED.get(Math.floor(code / 100)) ?? LOST;
 }

@@ -11,11 +11,12 @@ import { browserId } from "./browser.js";
 import { Emitter } from "./emitter.js";
 import { Gaps } from "./gaps.js";
 import { Kept } from "./kept.js";
+import { KeyedSocket } from "./keys.js";
 import { Link } from "./link.js";
 import { CURSOR_LENGTH_MAX, isToken } from "./message.js";
 import { Seen, seenName } from "./seen.js";
 import { Serial } from "./serial.js";
-import { show } from "./show.js";
+import { show, words } from "./show.js";
 import { EventStream } from "./stream.js";
 import { Ways } from "./ways.js";
 
@@ -44,12 +45,13 @@ const BETTER_MAX_MS = 600_000;
 
 /**
  * @typedef {Pick<Api.Info, "transport" | "session" | "version" | "connectedAt" | "heardAt" | "pings">} Facts
- * @typedef {Pick<Api.Options, "url" | "eventsUrl" | "user" | "key" | "browser">} Settings
+ * @typedef {Pick<Api.Options, "url" | "eventsUrl" | "user" | "browser"> & { key: string | null }} Settings  `key`: null if it is asked for
  * @typedef {Omit<Api.Events, "info"> & { facts: Facts }} Events
  */
 
 export class Connection {
   #key;
+  #askKey;
   #env;
   #address;
   #eventsAddress;
@@ -87,13 +89,15 @@ export class Connection {
    * @param {Settings} settings
    * @param {Api.Environment} environment
    * @param {Api.Options["onNotification"]} onNotification
+   * @param {() => Promise<string>} askKey  for each attempt, where the settings have no key
    * @throws {TypeError} if `url` is no address of a WebSocket
    */
-  constructor({ url, eventsUrl, user, key, browser }, environment, onNotification) {
+  constructor({ url, eventsUrl, user, key, browser }, environment, onNotification, askKey) {
     this.#env = environment;
     this.#address = addressOf(url, this.#env.base);
     this.#eventsAddress = eventsAddressOf(eventsUrl, this.#address, this.#env.base);
     this.#key = key;
+    this.#askKey = askKey;
     this.#user = String(user);
     this.#kept = new Kept(this.#env.storage);
     this.#browser = browser ?? browserId(this.#kept, this.#env.random);
@@ -166,10 +170,11 @@ export class Connection {
   /** @param {Transport} transport */
   #open(transport) {
     const { WebSocket, clock } = this.#env;
-    const socket =
+    const make = (/** @type {string} */ key) =>
       transport === "websocket"
-        ? new WebSocket(this.#address.href, ["bellwire.v1", this.#key])
-        : new EventStream(this.#eventsAddress, this.#key, this.#env);
+        ? new WebSocket(this.#address.href, ["bellwire.v1", key])
+        : new EventStream(this.#eventsAddress, key, this.#env);
+    const socket = this.#key === null ? new KeyedSocket(this.#askKey, make, this.#noKey) : make(this.#key);
     this.#next = new Link(socket, transport, clock, {
       hello: () => this.#hello(),
       onMessage: (link, message) => this.#onMessage(link, message),
@@ -193,6 +198,9 @@ export class Connection {
     const message = "the browser refuses the key (letters, digits and !#$%&'*+-.^_`|~ only) or the address";
     this.#emitter.emit("error", { code: "unusable", message, cause });
   }
+
+  /** @param {unknown} cause */
+  #noKey = (cause) => this.#emitter.emit("error", { code: "no_key", message: words(cause) });
 
   #hello() {
     const cursor = this.#kept.read(this.#cursorName());
@@ -226,7 +234,8 @@ export class Connection {
    * @param {Ending} ending
    */
   #onEnd(link, ending) {
-    if (ending.advice === "never") return this.#finish(ending.reason);
+    const isLast = ending.advice === "never" || (ending.advice === "renew" && this.#key !== null);
+    if (isLast) return this.#finish(ending.reason);
     if (link === this.#current) {
       this.#current = null;
       this.#tellFacts({ transport: null, session: null, connectedAt: null });
@@ -251,7 +260,7 @@ export class Connection {
     // It is no failure of the way, and no use before the page has caught up.
     if (reason === BEHIND.reason) return this.#retryIn(BEHIND_EVERY_MS);
     const now = this.#env.clock.now();
-    this.#retryIn(this.#backoff.next(advice === "at_once" ? "at_once" : "later", now));
+    this.#retryIn(this.#backoff.next(advice === "later" ? "later" : "at_once", now));
   }
 
   /** Until the browser says that it is online. */

@@ -7,6 +7,7 @@
 
 import { Connection } from "./connection.js";
 import { History } from "./history.js";
+import { Keys } from "./keys.js";
 import { ignore } from "./port.js";
 
 /** How long a tab may take to show a notification before the next one is asked. */
@@ -82,6 +83,8 @@ export class Hub {
   #history = null;
   #online = true;
   #looks = 0;
+  /** @type {Keys<Member>} */
+  #keys;
   /** @type {Showing | null} */
   #showing = null;
   /** @type {unknown} */
@@ -108,6 +111,7 @@ export class Hub {
       isOnline: () => this.#online,
       isVisible: () => [...this.#members].some(({ visible }) => visible),
     };
+    this.#keys = new Keys(environment.clock, () => this.#askable());
     if (relay) relay.onWrite = (kept) => this.#tell({ op: "keep", kept });
   }
 
@@ -126,6 +130,7 @@ export class Hub {
     // Those that are left find another hub; that this one ends is no news for them.
     this.#members.clear();
     this.#connection?.close();
+    this.#keys.close();
     this.#history?.close();
     this.#storage?.close();
   }
@@ -159,7 +164,7 @@ export class Hub {
     this.#storage?.fill(kept);
     this.#history = new History(this.#env, this.#settings.user);
     this.#history.listen(ignore);
-    const connection = new Connection(settings, this.#env, (notification) => this.#show(notification));
+    const connection = new Connection(settings, this.#env, (notification) => this.#show(notification), () => this.#keys.ask());
     this.#connection = connection;
     for (const name of /** @type {const} */ (["state", "gap", "error"])) {
       connection.on(name, (event) => this.#sayEvent(name, event));
@@ -209,6 +214,7 @@ export class Hub {
     if (!this.#members.delete(member)) return;
     member.lock.abort();
     member.port.close();
+    this.#keys.gone(member);
     if (this.#members.size === 0) return this.close();
     this.#tell({ op: "info", info: this.#info() });
     if (!busy) this.#pass(member);
@@ -235,9 +241,17 @@ export class Hub {
       case "test":
         if (!this.#connection?.say(message.message)) this.#sayEvent("error", NOT_NOW, member);
         return;
+      case "key":
+        return this.#keys.hear(member, message);
       case "ping":
         return member.post({ op: "pong" });
     }
+  }
+
+  /** A leader asks itself: every script of the origin would hear what another tab says. */
+  #askable() {
+    const own = [...this.#members].filter(({ port }) => port.local);
+    return own.length > 0 ? own : [...this.#members].sort(byRank);
   }
 
   /**

@@ -5,7 +5,7 @@
 
 /**
  * What a tab says. `join` comes first; `settings` is left out where the hub has its own, so that the key does not go
- * over a channel that every tab hears.
+ * over a channel that every tab hears. `key` answers the hub's.
  *
  * @typedef {{ op: "join", settings?: Settings, kept: Record<string, string>, lock: string | null,
  *   running: string[] } & Looks} Join  `running`: what it is showing already, asked by a hub that is gone
@@ -14,19 +14,21 @@
  *   | { op: "look", cause: string } & Looks
  *   | { op: "shown", id: string, how: "shown" | "failed" | "late", words?: string }
  *   | { op: "test", message: object }
+ *   | { op: "key", id: number } & ({ key: string } | { words: string })
  *   | { op: "ping" | "pong" }
  *   | { op: "leave", busy: boolean }} FromTab
  */
 
 /**
  * What the hub says. A notification that is not begun to be shown by the date `by` is another tab's; `again` is said to
- * a tab that is no member (any more).
+ * a tab that is no member (any more). `key` asks for one.
  *
  * @typedef {{ op: "joined", status: Status, info: HubInfo }
  *   | { op: "event", name: "state" | "gap" | "status" | "error" | "notification", event: any }
  *   | { op: "info", info: HubInfo }
  *   | { op: "show", notification: Notification, by: number | null }
  *   | { op: "keep", kept: Record<string, string> }
+ *   | { op: "key", id: number }
  *   | { op: "ping" | "pong" | "again" | "refused" }} FromHub
  * @typedef {Omit<Info, "sharing">} HubInfo
  */

@@ -13,7 +13,7 @@ import { environment } from "./environment.js";
 import { History } from "./history.js";
 import { Kept } from "./kept.js";
 import { fits } from "./link.js";
-import { testMessage } from "./message.js";
+import { isToken, testMessage } from "./message.js";
 import { Seen, seenName } from "./seen.js";
 import { hubName, waysOf } from "./share.js";
 import { words } from "./show.js";
@@ -29,6 +29,9 @@ const UNANSWERED_MAX = 2;
 
 /** Of notifications that the page was told of: more than the history has. */
 const TOLD_MAX = 16_384;
+
+/** Of tokens, as the server has it. */
+const KEY_LENGTH_MAX = 4096;
 
 /** Between two looks at what another hub has kept. */
 export const CATCH_UP_EVERY_MS = 1000;
@@ -49,6 +52,7 @@ class Tab {
   /** @type {Settings} */
   #settings;
   #handler;
+  #askKey;
   #id;
   #kept;
   #seen;
@@ -91,7 +95,9 @@ class Tab {
     const address = addressOf(url, env.base);
     const events = eventsAddressOf(eventsUrl, address, env.base).href;
     this.#env = env;
-    this.#settings = { url: address.href, eventsUrl: events, user: String(user), key, ...(browser && { browser }) };
+    const text = typeof key === "function" ? null : key;
+    this.#settings = { url: address.href, eventsUrl: events, user: String(user), key: text, ...(browser && { browser }) };
+    this.#askKey = typeof key === "function" ? key : null;
     this.#handler = onNotification;
     this.#id = uuid(env.random);
     this.#kept = new Kept(env.storage);
@@ -275,6 +281,8 @@ class Tab {
         return void this.#show(message);
       case "keep":
         return this.#keep(message.kept);
+      case "key":
+        return void this.#tellKey(message.id);
       case "ping":
         return this.#port?.post({ op: "pong" });
       case "again":
@@ -292,6 +300,19 @@ class Tab {
     this.#tellInfo(info);
     this.#tell(status);
     this.#beatSoon();
+  }
+
+  /** @param {number} id */
+  async #tellKey(id) {
+    const port = this.#port;
+    try {
+      const key = await this.#askKey?.();
+      if (!isToken(key, KEY_LENGTH_MAX)) throw new TypeError(`key must give a text of 1 to ${KEY_LENGTH_MAX} characters`);
+      port?.post({ op: "key", id, key });
+    } catch (cause) {
+      this.#env.report(cause);
+      port?.post({ op: "key", id, words: words(cause) });
+    }
   }
 
   /** What came while this tab had no hub, or was no member, or came to another hub. */

@@ -54,7 +54,9 @@ test("the hundred of a close code says what to do, also of codes that are not kn
   const told = (code) => Object.values(endingOf(code)).join(" ");
   for (const code of [4000, 4001, 4002, 4099]) assert.equal(told(code), "at_once moved");
   for (const code of [4100, 4104, 4199]) assert.equal(told(code), "later unavailable");
-  for (const code of [4200, 4201, 4299]) assert.equal(told(code), "never refused");
+  for (const code of [4200, 4202, 4299]) assert.equal(told(code), "renew refused");
+  assert.equal(told(4201), "never refused");
+  assert.equal(told(4210), "renew expired");
   for (const code of [4300, 4302, 4399]) assert.equal(told(code), "never incompatible");
   for (const code of [1000, 1001, 1006, 1009, 3999, 4400, 4999, undefined]) assert.equal(told(code), "later lost");
 });

@@ -83,7 +83,7 @@ test("a server that greets and sends away is not stormed", async () => {
 });
 
 test("refused and incompatible are for good, and leave nothing behind", async () => {
-  for (const [code, reason] of [[4200, "refused"], [4201, "refused"], [4300, "incompatible"], [4399, "incompatible"]]) {
+  for (const [code, reason] of [[4200, "refused"], [4201, "refused"], [4210, "expired"], [4300, "incompatible"], [4399, "incompatible"]]) {
     const world = new World();
     const page = await connected(world);
     world.socket.end(code);

@@ -15,6 +15,8 @@ connection.on("info", ({ sharing, tabs, transport }) => (sharing === "worker" ? 
 export const titles: Promise<string[]> = connection.recent().then((list) => list.map(({ title }) => title));
 export const since: number | null = connection.info.heardAt;
 real.connect({ url: "ws://h", eventsUrl: "e", user: 7, key: "k", shared: false, onNotification: () => {} });
+real.connect({ url: "ws://h", user: 7, key: () => "k", onNotification: () => {} });
+real.connect({ url: "ws://h", user: 7, key: async () => "k", onNotification: () => {} });
 connection.close();
 export { off, asked };
 
@@ -24,6 +26,8 @@ connection.on("message", () => {});
 connection.test({ kind: "hosts" });
 // @ts-expect-error nothing to show notifications with
 real.connect({ url: "ws://h", user: 7, key: "k" });
+// @ts-expect-error no key
+real.connect({ url: "ws://h", user: 7, key: async () => {}, onNotification: () => {} });
 // @ts-expect-error no such way of sharing
 connection.info.sharing === "server";
 // @ts-expect-error told, not set

@@ -13,12 +13,14 @@
 
 pub mod corpus;
 mod hunt;
+mod jwt;
 mod mutate;
 mod requests;
 mod run;
 mod targets;
 
 pub use hunt::{Failure, attempt, hunt, shrink};
+pub use jwt::{claims, keys, token};
 pub use mutate::{INPUT_BYTES_MAX, Mutator};
 pub use requests::events;
 pub use run::{Broken, Done, run};
@@ -41,4 +43,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "v2", run: v2 },
     Target { name: "native", run: native },
     Target { name: "events", run: events },
+    Target { name: "keys", run: keys },
+    Target { name: "token", run: token },
+    Target { name: "claims", run: claims },
 ];

@@ -32,7 +32,7 @@ macro_rules! targets_hold {
     };
 }
 
-targets_hold!(record, message, v1, v2, native, events);
+targets_hold!(record, message, v1, v2, native, events, keys, token, claims);
 
 #[test]
 fn what_fails_is_kept_for_the_next_run() {

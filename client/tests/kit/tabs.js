@@ -142,6 +142,10 @@ export class Browser {
     return this.sockets.filter(({ readyState }) => readyState < 2);
   }
 
+  channelNames() {
+    return new Set([...this.#channels].map(({ name }) => name));
+  }
+
   async tab(options) {
     const tab = new Tab(this, options);
     this.tabs.push(tab);

@@ -17,19 +17,22 @@ mod source;
 #[cfg(test)]
 mod tests;
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bellwire_common::ids::{UnixMillis, UserId};
 use bellwire_common::metrics::GATEWAY_JWT_KEYS;
-use bellwire_common::settings::{Access, Jwt, JwtKeys};
+use bellwire_common::settings::Access;
+use bellwire_common::watched::WatchedError;
 use jsonwebtoken::Algorithm;
 use serde::Deserialize;
 use tokio::sync::Notify;
 
 pub use keys::{KEYS_BYTES_MAX, KEYS_LEN_MAX, KeySet, KeysError};
 use payload::Payload;
+use source::Source;
 
 /// Largest token, in bytes: it must fit in a header of a handshake, beside all cookies.
 pub const TOKEN_BYTES_MAX: usize = 4096;
@@ -115,19 +118,22 @@ impl Refused {
 }
 
 /// Checks tokens. Clones share the keys.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Tokens(Arc<Inner>);
 
-#[derive(Debug)]
 struct Inner {
     keys: RwLock<Arc<KeySet>>,
     audience: Box<str>,
     issuer: Option<Box<str>>,
     /// A token named a key that is not known.
     unknown: Notify,
-    source: JwtKeys,
-    /// Authorities for the address of the keys.
-    ca: Option<String>,
+    source: Mutex<Source>,
+}
+
+impl fmt::Debug for Tokens {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Tokens({} keys)", self.keys().len())
+    }
 }
 
 impl Tokens {
@@ -136,36 +142,31 @@ impl Tokens {
     ///
     /// # Errors
     /// The file cannot be read, or has no key of use.
-    pub fn open(settings: &Access) -> Result<Option<Self>, KeysError> {
+    pub fn open(settings: &Access) -> Result<Option<Self>, WatchedError> {
         GATEWAY_JWT_KEYS.zero();
         let Some(jwt) = &settings.jwt else { return Ok(None) };
-        let keys = match &jwt.keys {
-            JwtKeys::File(path) => source::read(path)?,
-            JwtKeys::Url(_) => KeySet::default(),
-        };
-        let ca = settings.openitcockpit.as_ref().filter(|site| source::is_of(&jwt.keys, &site.origin));
-        Ok(Some(Self::with(jwt, keys, ca.and_then(|site| site.ca.clone()))))
+        let (source, keys) = source::open(settings, &jwt.keys)?;
+        Ok(Some(Self::with(&jwt.audience, jwt.issuer.as_deref(), keys, source)))
     }
 
-    /// Checks with these keys, which stay as they are unless [`Tokens::follow`] runs.
+    /// Checks with these keys, which stay as they are.
     #[must_use]
-    pub fn of(settings: &Jwt, keys: KeySet) -> Self {
-        Self::with(settings, keys, None)
+    pub fn of(audience: &str, issuer: Option<&str>, keys: KeySet) -> Self {
+        Self::with(audience, issuer, keys, Source::Nothing)
     }
 
-    fn with(settings: &Jwt, keys: KeySet, ca: Option<String>) -> Self {
+    fn with(audience: &str, issuer: Option<&str>, keys: KeySet, source: Source) -> Self {
         GATEWAY_JWT_KEYS.with(&[]).set(keys.len() as f64);
         Self(Arc::new(Inner {
             keys: RwLock::new(Arc::new(keys)),
-            audience: settings.audience.as_str().into(),
-            issuer: settings.issuer.as_deref().map(Into::into),
+            audience: audience.into(),
+            issuer: issuer.map(Into::into),
             unknown: Notify::new(),
-            source: settings.keys.clone(),
-            ca,
+            source: Mutex::new(source),
         }))
     }
 
-    /// Keeps the keys fresh, for as long as it is polled: a file is read again when it changes, an address is asked
+    /// Keeps the keys fresh until it is dropped; once for all clones. A file is read again when it changes, an address is asked
     /// again at an interval and when a token names a key that is not known. What cannot be read changes nothing.
     pub async fn follow(self) {
         source::follow(&self).await;

@@ -22,14 +22,6 @@ const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=4096;
 /// Why there are no keys.
 #[derive(Debug, thiserror::Error)]
 pub enum KeysError {
-    /// The file cannot be read.
-    #[error("cannot read {path}: {error}")]
-    File {
-        /// Which.
-        path: String,
-        /// Why.
-        error: std::io::Error,
-    },
     /// The address does not hand out keys.
     #[error("cannot fetch the keys: {0}")]
     Fetch(String),

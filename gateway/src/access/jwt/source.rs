@@ -1,13 +1,14 @@
 //! Where keys come from, and how they stay fresh.
 
-use std::io::Read;
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::time::{Duration, SystemTime};
+use std::sync::PoisonError;
+use std::time::Duration;
 
 use bellwire_common::fetch::{Client, Terms};
-use bellwire_common::settings::JwtKeys;
-use tokio::time::{Instant, sleep, sleep_until};
+use bellwire_common::settings::{Access, JwtKeys};
+use bellwire_common::watched::{Purpose, Watched, WatchedError};
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::Tokens;
@@ -19,104 +20,146 @@ const FETCH_EVERY: Duration = Duration::from_secs(600);
 /// And at most so often for a key that is not known, or when it did not answer.
 const FETCH_AT_MOST_EVERY: Duration = Duration::from_secs(30);
 
-/// Files are looked at.
-const LOOK_EVERY: Duration = Duration::from_secs(2);
-
 const FETCH_WITHIN: Duration = Duration::from_secs(10);
 
-/// Whether the keys are fetched from this site.
-pub(super) fn is_of(keys: &JwtKeys, origin: &str) -> bool {
+/// What there is to follow.
+pub(super) enum Source {
+    Nothing,
+    File(Watched<KeySet>),
+    Address(Address),
+}
+
+/// Where a JWKS is.
+pub(super) struct Address {
+    url: String,
+    terms: Terms,
+    at_most_every: Duration,
+}
+
+/// The keys that the settings name, as far as they are there at once.
+pub(super) fn open(settings: &Access, keys: &JwtKeys) -> Result<(Source, KeySet), WatchedError> {
     match keys {
-        JwtKeys::File(_) => false,
+        JwtKeys::File(path) => file(path),
         JwtKeys::Url(url) => {
-            url.strip_prefix(origin).is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '?']))
+            // openITCOCKPIT's authorities are for openITCOCKPIT only.
+            let site = settings.openitcockpit.as_ref().filter(|site| is_of(url, &site.origin));
+            let address = Address::new(url, site.and_then(|site| site.ca.clone()));
+            Ok((Source::Address(address), KeySet::default()))
         }
     }
 }
 
-/// Reads the keys of a file.
-pub(super) fn read(path: &Path) -> Result<KeySet, KeysError> {
-    let failed = |error| KeysError::File { path: path.display().to_string(), error };
-    let mut bytes = Vec::new();
-    let file = std::fs::File::open(path).map_err(failed)?;
-    file.take(KEYS_BYTES_MAX as u64 + 1).read_to_end(&mut bytes).map_err(failed)?;
-    KeySet::of_file(&bytes)
+pub(super) fn file(path: &Path) -> Result<(Source, KeySet), WatchedError> {
+    let parse = |bytes: &[u8]| {
+        let keys = KeySet::of_file(bytes).map_err(|error| error.to_string())?;
+        say(&keys);
+        Ok(keys)
+    };
+    let (watched, keys) = Watched::file(Purpose::JwtKeys, path, parse)?;
+    Ok((Source::File(watched), keys))
 }
 
-/// Never returns.
+/// Whether an address is one of a site.
+fn is_of(url: &str, origin: &str) -> bool {
+    url.strip_prefix(origin).is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '?']))
+}
+
+fn say(keys: &KeySet) {
+    info!(keys = keys.len(), skipped = keys.skipped(), "keys of users' tokens were read");
+}
+
+/// Takes what comes new, until it is dropped.
 pub(super) async fn follow(tokens: &Tokens) {
-    match &tokens.0.source {
-        JwtKeys::File(path) => follow_file(tokens, path).await,
-        JwtKeys::Url(url) => follow_url(tokens, url).await,
-    }
-}
-
-async fn follow_file(tokens: &Tokens, path: &Path) {
-    let (mut known, mut fails) = (stamp(path).await, false);
-    loop {
-        sleep(LOOK_EVERY).await;
-        let stamp = stamp(path).await;
-        // A file that is just being replaced is looked at again.
-        if stamp == known || stamp.is_none() {
-            continue;
+    match take_source(tokens) {
+        Source::Nothing => {}
+        Source::File(watched) => {
+            let (stop, tokens) = (CancellationToken::new(), tokens.clone());
+            let _stops = stop.clone().drop_guard();
+            // It ends with the runtime.
+            let _ = watched.start(move |keys| tokens.replace(keys), stop).await;
         }
-        known = stamp;
-        let path = path.to_owned();
-        let read = tokio::task::spawn_blocking(move || read(&path)).await;
-        take(tokens, read.unwrap_or_else(|error| Err(KeysError::Form(error.to_string()))), &mut fails);
+        Source::Address(address) => address.follow(tokens).await,
     }
 }
 
-/// What changes when a file does.
-async fn stamp(path: &Path) -> Option<(SystemTime, u64, u64)> {
-    let metadata = tokio::fs::metadata(path).await.ok()?;
-    Some((metadata.modified().ok()?, metadata.len(), metadata.ino()))
+fn take_source(tokens: &Tokens) -> Source {
+    let mut source = tokens.0.source.lock().unwrap_or_else(PoisonError::into_inner);
+    std::mem::replace(&mut *source, Source::Nothing)
+}
+
+// === impl Address ===
+
+impl Address {
+    pub(super) fn new(url: &str, ca: Option<String>) -> Self {
+        let terms = Terms { timeout: FETCH_WITHIN, concurrency: 1, answer_bytes_max: KEYS_BYTES_MAX as u64, ca };
+        Self { url: url.to_owned(), terms, at_most_every: FETCH_AT_MOST_EVERY }
+    }
+
+    #[cfg(test)]
+    pub(super) fn at_most_every(self, at_most_every: Duration) -> Self {
+        Self { at_most_every, ..self }
+    }
+
+    async fn follow(&self, tokens: &Tokens) {
+        let mut fails = false;
+        loop {
+            let (asked, fetched) = (Instant::now(), self.fetch().await);
+            let next = if fetched.is_ok() { FETCH_EVERY } else { self.at_most_every };
+            take(tokens, fetched, &mut fails);
+            sleep_until(asked + self.at_most_every).await;
+            tokio::select! {
+                () = tokens.0.unknown.notified() => {}
+                () = sleep_until(asked + next) => {}
+            }
+        }
+    }
+
+    async fn fetch(&self) -> Result<KeySet, KeysError> {
+        let failed = |error: String| KeysError::Fetch(error);
+        // Made anew each time: the system's authorities may have been mended since.
+        let client = Client::try_new(&self.terms).map_err(|error| failed(error.to_string()))?;
+        let answer = client.get(&self.url, &[("Accept", b"application/json")]).await;
+        let answer = answer.map_err(|error| failed(error.to_string()))?;
+        if answer.status != 200 {
+            return Err(failed(format!("the answer was {}", answer.status)));
+        }
+        KeySet::of_answer(&answer.body)
+    }
 }
 
 /// Takes new keys, or keeps those that there are and says so once.
-fn take(tokens: &Tokens, read: Result<KeySet, KeysError>, fails: &mut bool) {
-    match read {
+fn take(tokens: &Tokens, fetched: Result<KeySet, KeysError>, fails: &mut bool) {
+    match fetched {
         Ok(keys) => {
             if std::mem::take(fails) || keys.len() != tokens.keys().len() {
-                info!(keys = keys.len(), skipped = keys.skipped(), "keys of users' tokens were read");
+                say(&keys);
             }
             tokens.replace(keys);
         }
         Err(error) if !std::mem::replace(fails, true) => {
             let keys = tokens.keys().len();
-            warn!(%error, keys, "keys of users' tokens cannot be read; those that are known stay");
+            warn!(%error, keys, "keys of users' tokens cannot be fetched; those that are known stay");
         }
         Err(_) => {}
     }
 }
 
-async fn follow_url(tokens: &Tokens, url: &str) {
-    let terms = Terms {
-        timeout: FETCH_WITHIN,
-        concurrency: 1,
-        answer_bytes_max: KEYS_BYTES_MAX as u64,
-        ca: tokens.0.ca.clone(),
-    };
-    let mut fails = false;
-    loop {
-        let (asked, fetched) = (Instant::now(), fetch(&terms, url).await);
-        let next = if fetched.is_ok() { FETCH_EVERY } else { FETCH_AT_MOST_EVERY };
-        take(tokens, fetched, &mut fails);
-        sleep_until(asked + FETCH_AT_MOST_EVERY).await;
-        tokio::select! {
-            () = tokens.0.unknown.notified() => {}
-            () = sleep_until(asked + next) => {}
-        }
-    }
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-async fn fetch(terms: &Terms, url: &str) -> Result<KeySet, KeysError> {
-    // Made anew each time: the system's authorities may have been mended since.
-    let client = Client::try_new(terms).map_err(|error| KeysError::Fetch(error.to_string()))?;
-    let answer = client.get(url, &[("Accept", b"application/json")]).await;
-    let answer = answer.map_err(|error| KeysError::Fetch(error.to_string()))?;
-    match answer.status {
-        200 => KeySet::of_answer(&answer.body),
-        status => Err(KeysError::Fetch(format!("the answer was {status}"))),
+    #[test]
+    fn an_address_is_of_a_site_if_the_origin_is_the_same() {
+        for (url, is) in [
+            ("https://monitoring.example/keys", true),
+            ("https://monitoring.example", true),
+            ("https://monitoring.example?keys", true),
+            ("https://monitoring.example:8443/keys", false),
+            ("https://monitoring.example.org/keys", false),
+            ("https://monitoring.example@other.org/keys", false),
+            ("http://monitoring.example/keys", false),
+        ] {
+            assert_eq!(is_of(url, "https://monitoring.example"), is, "{url}");
+        }
     }
 }
