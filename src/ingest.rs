@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use anyhow::Context;
 use axum::Router;
+use tokio_util::sync::CancellationToken;
 
+use bellwire_common::directory::Directory;
 use bellwire_common::http::Listeners;
 use bellwire_common::log::SharedLog;
-use bellwire_common::settings::{self, Invalid, Problem, Role};
+use bellwire_common::settings::{self, Invalid, Problem, Role, UserCheck};
 use bellwire_ingest::{Ingest, IngestSettings, Tokens};
 
 use crate::gateway::serve;
@@ -18,9 +20,12 @@ use crate::node::{self, Running};
 pub(crate) async fn run(settings: settings::Ingest, mut listeners: Listeners) -> anyhow::Result<()> {
     let tokens = tokens(settings.intake.tokens_file.as_deref())?;
     let running = Running::start(&settings.node, Role::Ingest, &mut listeners)?;
+    let directory = node::directory(&settings.node)?;
     let reserved = listeners.reserve(settings.listen).context("listen")?;
     let log = node::open_log(&settings.node, Role::Ingest).await?;
-    let router = router(settings.node.ttl, tokens, &log).fallback(bellwire_ingest::not_found);
+    watch_exports(directory.as_ref(), &log, &running.shutdown);
+    let router = router(settings.node.ttl, tokens, (directory, settings.intake.user_check), &log);
+    let router = router.fallback(bellwire_ingest::not_found);
     let served = serve("notifications", reserved, router, node::limits(settings.node.drain), &running.shutdown)?;
     // Ingest reads nothing. Without RabbitMQ it answers 503, which senders know what to do with.
     running.readiness.caught_up();
@@ -39,8 +44,22 @@ pub(crate) fn tokens(file: Option<&Path>) -> Result<Tokens, Invalid> {
     })
 }
 
-/// The routes of ingest in front of `log`.
-pub(crate) fn router(ttl: Duration, tokens: Tokens, log: &SharedLog) -> Router {
+/// The routes of ingest in front of `log`; names and users are looked up in the directory, if there is one.
+pub(crate) fn router(
+    ttl: Duration,
+    tokens: Tokens,
+    (directory, user_check): (Option<Directory>, UserCheck),
+    log: &SharedLog,
+) -> Router {
     let ttl_ms = u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX);
-    bellwire_ingest::router(Ingest::new(IngestSettings::new(ttl_ms, tokens), SharedLog::clone(log)))
+    let settings = IngestSettings { directory, user_check, ..IngestSettings::new(ttl_ms, tokens) };
+    bellwire_ingest::router(Ingest::new(settings, SharedLog::clone(log)))
+}
+
+/// Tells the log of openITCOCKPIT's exports until the shutdown, where there is a directory.
+pub(crate) fn watch_exports(directory: Option<&Directory>, log: &SharedLog, shutdown: &CancellationToken) {
+    if let Some(directory) = directory {
+        let watch = bellwire_ingest::export::watch(directory.clone(), SharedLog::clone(log));
+        tokio::spawn(shutdown.clone().run_until_cancelled_owned(watch));
+    }
 }

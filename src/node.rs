@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use bellwire_common::admin::{self, Extra, Readiness};
+use bellwire_common::directory::Directory;
 use bellwire_common::http::{Limits, Listeners, Reserved};
 use bellwire_common::lifecycle;
 use bellwire_common::log::SharedLog;
@@ -16,7 +17,7 @@ use bellwire_common::log::embedded::EmbeddedLog;
 use bellwire_common::log::memory::MemoryLog;
 use bellwire_common::log::rabbitmq::{RabbitLog, RabbitSettings};
 use bellwire_common::metrics::{self, BUILD_INFO};
-use bellwire_common::settings::{Amqp, LogAddress, Node, Role};
+use bellwire_common::settings::{Amqp, Invalid, LogAddress, Node, Problem, Role};
 
 use crate::cli::VERSION;
 
@@ -82,6 +83,15 @@ impl Running {
         info!("ended");
         Ok(())
     }
+}
+
+/// The way to openITCOCKPIT's database, if there is one. It need not be there yet.
+pub(crate) fn directory(node: &Node) -> Result<Option<Directory>, Invalid> {
+    let Some(file) = &node.mysql_file else { return Ok(None) };
+    Directory::open(file).map(Some).map_err(|error| {
+        let (setting, source_name) = ("mysql-file".into(), file.display().to_string());
+        Invalid(vec![Problem { setting, source_name, message: error.to_string() }])
+    })
 }
 
 /// Opens the log, or begins to connect to it: RabbitMQ need not be there yet.

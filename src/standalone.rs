@@ -22,6 +22,7 @@ pub(crate) async fn run(
 ) -> anyhow::Result<()> {
     let tokens = ingest::tokens(settings.intake.tokens_file.as_deref())?;
     let running = Running::start(&settings.node, Role::Standalone, &mut listeners)?;
+    let directory = node::directory(&settings.node)?;
     let reserved = listeners.reserve(settings.listen).context("listen")?;
     let reserved_ingest =
         settings.ingest_listen.map(|address| listeners.reserve(address)).transpose().context("ingest-listen")?;
@@ -44,7 +45,8 @@ pub(crate) async fn run(
         return running.end(&log).await;
     }
 
-    let intake = ingest::router(settings.node.ttl, tokens, &log);
+    ingest::watch_exports(directory.as_ref(), &log, &running.shutdown);
+    let intake = ingest::router(settings.node.ttl, tokens, (directory, settings.intake.user_check), &log);
     let (browsers, separate) = match reserved_ingest {
         None => (gateway.router().merge(intake), None),
         Some(reserved) => (gateway.router(), Some((reserved, intake.fallback(bellwire_ingest::not_found)))),

@@ -10,6 +10,10 @@ const LINES_MAX: usize = 450;
 
 /// Files and folders (with everything in them) that know no clock, no chance, no I/O and no runtime.
 const PURE: &[&str] = &[
+    "common/src/directory/cache.rs",
+    "common/src/directory/credentials.rs",
+    "common/src/directory/desk.rs",
+    "common/src/directory/key.rs",
     "common/src/ids.rs",
     "common/src/notification.rs",
     "common/src/notification",

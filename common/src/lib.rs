@@ -6,7 +6,7 @@
 //! 2. [`notification`]: what is shown, its limits, its wording
 //! 3. [`record`]: the envelope in which everything crosses the log
 //! 4. [`log`]: the seam to the log, and its implementations (feature `runtime`)
-//! 5. settings, metrics, telemetry, http, fetch, local, admin, lifecycle, watched, backoff (feature `runtime`)
+//! 5. settings, metrics, telemetry, http, fetch, directory, local, admin, lifecycle, watched, backoff (feature `runtime`)
 //!
 //! Without the feature `runtime` nothing here knows a clock, a socket, a disk or an async runtime.
 
@@ -18,6 +18,8 @@ pub mod record;
 pub mod admin;
 #[cfg(feature = "runtime")]
 pub mod backoff;
+#[cfg(feature = "runtime")]
+pub mod directory;
 #[cfg(feature = "runtime")]
 pub mod fetch;
 #[cfg(feature = "runtime")]

@@ -80,6 +80,8 @@ catalogue! {
         [LabelSet { name: "result", values: &["accepted", "stale", "invalid", "unavailable"] }];
     Counter INGEST_REQUESTS_REFUSED = "bellwire_ingest_requests_refused_total", "Requests that ingest refused as a whole, by reason.",
         [LabelSet { name: "reason", values: &["method", "token", "peer", "forwarded", "media_type", "overloaded", "body_too_large", "timeout", "incomplete", "json", "batch_too_large"] }];
+    Counter INGEST_EXPORT_STATUS = "bellwire_ingest_export_status_total", "Times that this node told the log whether openITCOCKPIT refreshes its configuration, by result.",
+        [LabelSet { name: "result", values: &["told", "failed"] }];
     Histogram INGEST_APPEND_SECONDS = "bellwire_ingest_append_seconds", "From the checked request to the confirmed append.", [], LATENCY_BUCKETS;
 
     // gateway
@@ -130,6 +132,15 @@ catalogue! {
     // files
     Counter FILES_RELOADED = "bellwire_files_reloaded_total", "Files that changed and were read again, by what they are for; failed leaves what was read before.",
         [LabelSet { name: "file", values: &["tokens", "shared_key", "jwt_keys", "certificate", "client_ca"] }, LabelSet { name: "result", values: &["ok", "failed"] }];
+
+    // directory
+    Counter DIRECTORY_LOOKUPS = "bellwire_directory_lookups_total", "Names and users that were looked up in openITCOCKPIT's database, by how that ended; stale is an old answer that stood in.",
+        [LabelSet { name: "what", values: &["host", "service", "user"] },
+         LabelSet { name: "result", values: &["cached", "found", "unknown", "stale", "slow", "away", "refused", "overloaded"] }];
+    Counter DIRECTORY_QUERIES = "bellwire_directory_queries_total", "Queries to openITCOCKPIT's database, by how they ended.",
+        [LabelSet { name: "result", values: &["answered", "refused", "away"] }];
+    Histogram DIRECTORY_QUERY_SECONDS = "bellwire_directory_query_seconds", "From the query to openITCOCKPIT's database to its answer, a connection included.", [], LATENCY_BUCKETS;
+    Gauge DIRECTORY_UP = "bellwire_directory_up", "1 unless openITCOCKPIT's database does not answer.", [];
 
     // http
     Counter HTTP_ACCEPT_ERRORS = "bellwire_http_accept_errors_total", "Failures to accept a connection, such as running out of file descriptors.", [];

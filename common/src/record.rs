@@ -37,6 +37,10 @@ const ENTRY_LEAVE: u8 = 7;
 const OPENED_STALLED: u8 = 1;
 const OPENED_DIGESTS: u8 = 2;
 
+/// Key of the [`Status`] whose boolean value V2 tabs get as `ExportStatus`: openITCOCKPIT's refresh of the monitoring
+/// configuration is running.
+pub const EXPORT_STATUS_KEY: &str = "export_running";
+
 /// Longest [`Status`] key and value, in bytes.
 pub const STATUS_KEY_BYTES_MAX: usize = 64;
 /// See [`STATUS_KEY_BYTES_MAX`].

@@ -1,5 +1,6 @@
 //! The targets and what they hold the codecs to.
 
+use bellwire_common::directory::credentials::{Credentials, Host};
 use bellwire_common::ids::{BrowserId, NotificationId, Offset, UnixMillis, UserId};
 use bellwire_common::log::RECORD_BYTES_MAX;
 use bellwire_common::notification::Notification;
@@ -53,6 +54,21 @@ pub fn message(bytes: &[u8]) {
     assert!(notify.expires_at >= now && notify.expires_at <= now.plus(TTL_MS), "{:?}", notify.expires_at);
     let notification = serde_json::from_slice(&notify.payload).expect("the payload is a notification");
     shown(&notify.user, &notify.id, &notification);
+}
+
+/// A `mysql.cnf`: what is taken from it is taken again from a file of our own spelling, and no error quotes it.
+pub fn credentials(bytes: &[u8]) {
+    let read = match Credentials::parse(bytes) {
+        Ok(read) => read,
+        Err(error) => return assert!(error.to_string().len() < 80, "{error}"),
+    };
+    let Credentials { host, port, user, password, database } = &read;
+    let socket = if let Host::Local { socket: Some(socket) } = host { socket } else { "" };
+    let again = format!(
+        "[client]\nhost=\"{host}\"\nsocket=\"{socket}\"\nport={port}\nuser=\"{user}\"\npassword=\"{}\"\ndatabase=\"{database}\"",
+        password.expose()
+    );
+    assert_eq!(Credentials::parse(again.as_bytes()).as_ref(), Ok(&read), "{again:?}");
 }
 
 /// Lines as the messages of a V1 tab.

@@ -29,6 +29,7 @@ mod v2;
 #[cfg(test)]
 mod tests;
 
+pub use bellwire_common::record::EXPORT_STATUS_KEY;
 pub use dialect::{Dialect, Proof, Step, TabEvent, TestMessage};
 pub use end::{Advice, End};
 pub(crate) use handshake::decoded;
@@ -38,10 +39,6 @@ pub use key::{KEY_BYTES_MAX, KEY_BYTES_MIN, KeyError, SharedKey};
 
 /// Largest message that a tab may send, in bytes, in every protocol. openITCOCKPIT's V2 server has this limit.
 pub const FRAME_BYTES_MAX: usize = 8192;
-
-/// Key of the [`Status`](bellwire_common::record::Status) whose boolean value V2 tabs get as `ExportStatus`:
-/// openITCOCKPIT's refresh of the monitoring configuration is running.
-pub const EXPORT_STATUS_KEY: &str = "export_running";
 
 /// Whose tab it is.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -9,10 +9,12 @@ use futures_util::future::join_all;
 use serde::{Serialize, Serializer};
 use tracing::{error, info, warn};
 
+use bellwire_common::directory::Directory;
 use bellwire_common::ids::{NotificationId, Shard, UnixMillis};
 use bellwire_common::log::{AppendError, Safety, SharedLog};
 use bellwire_common::metrics::{self, CounterSeries, HistogramSeries};
 use bellwire_common::notification::FieldError;
+use bellwire_common::settings::UserCheck;
 
 use crate::intake::{Decision, Terms, Verdict};
 use crate::tokens::Tokens;
@@ -30,6 +32,10 @@ pub struct IngestSettings {
     pub tokens: Tokens,
     /// What requests may cost.
     pub limits: Limits,
+    /// Where names and users are looked up.
+    pub directory: Option<Directory>,
+    /// Whether users must be known there.
+    pub user_check: UserCheck,
     /// This machine's clock.
     pub clock: fn() -> UnixMillis,
 }
@@ -91,10 +97,11 @@ pub(crate) struct Reservation {
 // === impl IngestSettings ===
 
 impl IngestSettings {
-    /// Settings with the usual limits and this machine's clock.
+    /// Settings with the usual limits, this machine's clock and no directory.
     #[must_use]
     pub fn new(ttl_ms: u64, tokens: Tokens) -> Self {
-        Self { ttl_ms, tokens, limits: Limits::default(), clock: UnixMillis::now }
+        let (limits, clock) = (Limits::default(), UnixMillis::now);
+        Self { ttl_ms, tokens, limits, directory: None, user_check: UserCheck::Off, clock }
     }
 }
 

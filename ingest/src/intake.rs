@@ -7,12 +7,15 @@ use bytes::Bytes;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
+use bellwire_common::directory::{Known, User};
 use bellwire_common::ids::{NotificationId, Shard, UnixMillis};
 use bellwire_common::notification::surrogates::replace_lone;
-use bellwire_common::notification::{Checked, Draft, Field, FieldError, check};
+use bellwire_common::notification::{Checked, Draft, Field, FieldError, Kind, check};
 use bellwire_common::record::{Notify, Record};
+use bellwire_common::settings::UserCheck;
 
 use crate::id;
+use crate::lookup::Found;
 
 /// Most notifications in one request.
 pub const BATCH_ITEMS_MAX: usize = 1000;
@@ -73,10 +76,10 @@ pub(crate) fn parse<'a, T: Deserialize<'a>>(body: &'a str, mended: &'a mut Strin
     serde_json::from_str(mended)
 }
 
-/// Decides on a draft of `/v1`: without an id it gets a random one.
-pub(crate) fn decide(mut draft: Draft<'_>, terms: Terms) -> Decision {
+/// Decides on a draft of `/v1`, with what was found for it: without an id it gets a random one.
+pub(crate) fn decide(mut draft: Draft<'_>, found: Found, terms: Terms) -> Decision {
     let ignored = std::mem::take(&mut draft.ignored);
-    match check(&draft, terms.now, terms.ttl_ms) {
+    match checked(&mut draft, found, terms) {
         Ok(mut checked) => {
             let id = checked.id.take().unwrap_or_else(id::random);
             Decision { verdict: verdict(checked, id.clone(), terms), id: Some(id), ignored }
@@ -85,6 +88,37 @@ pub(crate) fn decide(mut draft: Draft<'_>, terms: Terms) -> Decision {
             let id = if let Field::Text(text) = &draft.id { NotificationId::try_new(text).ok() } else { None };
             Decision { id, verdict: Verdict::Invalid(errors), ignored }
         }
+    }
+}
+
+/// Checks a draft, named by what was found for it, and its user.
+pub(crate) fn checked(draft: &mut Draft<'_>, found: Found, terms: Terms) -> Result<Checked, Vec<FieldError>> {
+    for (object, name) in [(&mut draft.host, found.names.host), (&mut draft.service, found.names.service)] {
+        if let (true, Some(name)) = (object.name.is_blank(), name) {
+            object.name = Field::from(name);
+        }
+    }
+    let checked = check(draft, terms.now, terms.ttl_ms)?;
+    let (user, check) = (found.user, found.check);
+    let Some(must) = unwelcome(user, checked.notification.kind, check) else { return Ok(checked) };
+    Err(vec![FieldError { field: "user".into(), message: must.to_owned() }])
+}
+
+/// What the user must be and is not. One that the database says nothing of is welcome.
+fn unwelcome(user: Known<User>, kind: Kind, check: UserCheck) -> Option<&'static str> {
+    match (user, check) {
+        (_, UserCheck::Off) | (Known::Unknown, _) | (Known::Yes(_), UserCheck::Exists) => None,
+        (Known::No, UserCheck::Exists | UserCheck::Push) => Some("must be the id of a user of openITCOCKPIT"),
+        (Known::Yes(user), UserCheck::Push) => match kind {
+            Kind::Host if !user.host_push => Some("must have a contact with push notifications for hosts switched on"),
+            Kind::Service if !user.service_push => {
+                Some("must have a contact with push notifications for services switched on")
+            }
+            Kind::Message if !(user.host_push || user.service_push) => {
+                Some("must have a contact with push notifications switched on")
+            }
+            Kind::Host | Kind::Service | Kind::Message => None,
+        },
     }
 }
 
@@ -137,8 +171,9 @@ impl<'de> Visitor<'de> for BatchVisitor {
 
 #[cfg(test)]
 mod tests {
+    use bellwire_common::directory::Names;
     use bellwire_common::log::RECORD_BYTES_MAX;
-    use bellwire_common::notification::limits;
+    use bellwire_common::notification::{Notification, Object, limits};
     use proptest::prelude::*;
     use proptest::strategy::ValueTree;
 
@@ -147,7 +182,7 @@ mod tests {
     const TERMS: Terms = Terms { now: UnixMillis(1_700_000_000_000), ttl_ms: 600_000, shards: 4 };
 
     fn decision(json: &str) -> Decision {
-        decide(serde_json::from_str(json).unwrap(), TERMS)
+        decide(serde_json::from_str(json).unwrap(), Found::default(), TERMS)
     }
 
     #[test]
@@ -159,6 +194,58 @@ mod tests {
         assert_eq!((notify.id.as_str(), notify.user.as_str()), ("x", "2"));
         assert_eq!(notify.expires_at, UnixMillis(1_700_000_600_000));
         assert!(notify.payload.starts_with(br#"{"timestamp":1700000000,"kind":"message""#));
+    }
+
+    #[test]
+    fn names_that_were_found_stand_where_none_was_given() {
+        let shown = |json: &str| {
+            let names = Names { host: Some("web-01".into()), service: Some("Disk /".into()) };
+            let found = Found { names, ..Found::default() };
+            let decision = decide(serde_json::from_str(json).unwrap(), found, TERMS);
+            let Verdict::Append(_, record) = decision.verdict else { panic!("{decision:?}") };
+            let Record::Notify(notify) = Record::decode(record).unwrap() else { panic!("no notification") };
+            let notification: Notification = serde_json::from_slice(&notify.payload).unwrap();
+            let name = |object: Option<Object>| object.map(|object| (object.id, object.name));
+            (notification.title, name(notification.host), name(notification.service))
+        };
+        let object = |id: &str, name: &str| Some((id.to_owned(), name.to_owned()));
+        let (title, host, service) =
+            shown(r#"{"user":"7","type":"PROBLEM","state":2,"host":{"id":"h","name":" "},"service":{"id":"s"}}"#);
+        assert_eq!((host, service), (object("h", "web-01"), object("s", "Disk /")));
+        assert_eq!(title, "PROBLEM: web-01/Disk / is CRITICAL!");
+        assert_eq!(shown(r#"{"user":"7","host":{"id":"h","name":"Own"}}"#).1, object("h", "Own"));
+        assert_eq!(shown(r#"{"user":"7","title":"t"}"#), ("t".into(), None, None));
+    }
+
+    #[test]
+    fn users_are_held_to_what_the_check_asks() {
+        let of = |host_push, service_push| Known::Yes(User { host_push, service_push });
+        for (check, user, host, service, message) in [
+            (UserCheck::Off, Known::No, true, true, true),
+            (UserCheck::Exists, Known::Unknown, true, true, true),
+            (UserCheck::Exists, Known::No, false, false, false),
+            (UserCheck::Exists, of(false, false), true, true, true),
+            (UserCheck::Push, Known::Unknown, true, true, true),
+            (UserCheck::Push, Known::No, false, false, false),
+            (UserCheck::Push, of(false, false), false, false, false),
+            (UserCheck::Push, of(true, false), true, false, true),
+            (UserCheck::Push, of(false, true), false, true, true),
+        ] {
+            for (json, is_welcome) in [
+                (r#"{"user":"7","host":{"id":"h"}}"#, host),
+                (r#"{"user":"7","host":{"id":"h"},"service":{"id":"s"}}"#, service),
+                (r#"{"user":"7","title":"t"}"#, message),
+            ] {
+                let found = Found { user, check, ..Found::default() };
+                match decide(serde_json::from_str(json).unwrap(), found, TERMS).verdict {
+                    Verdict::Append(..) => assert!(is_welcome, "{check:?} {user:?} {json}"),
+                    Verdict::Invalid(errors) => {
+                        assert!(!is_welcome && errors.len() == 1 && errors[0].field == "user", "{errors:?}");
+                    }
+                    Verdict::Stale => panic!("stale"),
+                }
+            }
+        }
     }
 
     #[test]
@@ -264,7 +351,7 @@ mod tests {
         };
         let mut appended = 0;
         for draft in drafts {
-            match decide(draft, TERMS).verdict {
+            match decide(draft, Found::default(), TERMS).verdict {
                 Verdict::Append(shard, record) => {
                     prop_assert!(shard.0 < TERMS.shards && Record::decode(record).is_ok());
                     appended += 1;
@@ -305,7 +392,7 @@ mod tests {
             let json = serde_json::json!({"id": values[0], "user": "7", "type": values[1], "host": {"id": values[2]},
                 "output": values[3], "url": values[4], "title": values[5], "state": state, "timestamp": timestamp});
             let json = json.to_string();
-            match decide(serde_json::from_str(&json).unwrap(), TERMS).verdict {
+            match decide(serde_json::from_str(&json).unwrap(), Found::default(), TERMS).verdict {
                 Verdict::Append(_, record) => prop_assert!(Record::decode(record).is_ok()),
                 Verdict::Stale => prop_assert!(timestamp < 1_700_000_000),
                 Verdict::Invalid(errors) => prop_assert!(!errors.is_empty()),

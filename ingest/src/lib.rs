@@ -2,12 +2,15 @@
 //!
 //! Stateless: several may run beside each other, and a sender may repeat what it is not sure of, because readers
 //! drop what they have by its id. [`app`] ties the parts together, [`http`] translates and decides nothing,
-//! `intake` decides and is pure. `docs/ingest.md` is the promise to senders.
+//! `lookup` asks openITCOCKPIT's
+//! database, `intake` decides and is pure. `docs/ingest.md` is the promise to senders.
 
 pub mod app;
+pub mod export;
 pub mod http;
 mod id;
 mod intake;
+mod lookup;
 pub mod tokens;
 
 pub use app::{Ingest, IngestSettings, Limits};

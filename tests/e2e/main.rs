@@ -3,6 +3,7 @@
 mod browser;
 mod cluster;
 mod crash;
+mod directory;
 mod handover;
 mod metrics;
 mod notify;

@@ -2,7 +2,7 @@
 //!
 //! Names of fields are known in any case, null is the same as absent, the content type does not matter. 200 says
 //! that the notification is safe, also for a user without a tab and a host that nobody knows: the Go command takes
-//! everything else for a failure.
+//! everything else for a failure. One for a user that openITCOCKPIT does not know is refused, as by the PHP command.
 
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
@@ -12,11 +12,12 @@ use serde::de::{Deserialize, Deserializer, MapAccess};
 
 use bellwire_common::notification::draft::{FromObject, Taken, read_object};
 use bellwire_common::notification::limits::TIMESTAMP_SECONDS_MAX;
-use bellwire_common::notification::{Draft, Field, FieldError, ObjectDraft, check};
+use bellwire_common::notification::{Draft, Field, FieldError, ObjectDraft};
 
 use crate::app::{Ingest, Status};
 use crate::id;
-use crate::intake::{Decision, Terms, Verdict, parse, text, verdict};
+use crate::intake::{Decision, Terms, Verdict, checked, parse, text, verdict};
+use crate::lookup::Found;
 
 use super::problem::{self, Refusal};
 use super::receive;
@@ -26,11 +27,13 @@ pub(super) async fn post(State(ingest): State<Ingest>, request: Request) -> Resp
         Ok(received) => received,
         Err(refusal) => return refusal.into_response(),
     };
-    let decision = match decision(&text(&body), ingest.terms()) {
-        Ok(decision) => decision,
+    let (text, mut mended) = (text(&body), String::new());
+    let sent = match sent(&text, &mut mended) {
+        Ok(sent) => sent,
         Err(refusal) => return refusal.into_response(),
     };
-    let outcomes = ingest.carry_out(vec![decision]).await;
+    let found = ingest.look_up(&sent.draft).await;
+    let outcomes = ingest.carry_out(vec![decide(sent, found, ingest.terms())]).await;
     let status = match outcomes[0].status {
         Status::Accepted => StatusCode::OK,
         Status::Stale => StatusCode::ACCEPTED,
@@ -41,19 +44,29 @@ pub(super) async fn post(State(ingest): State<Ingest>, request: Request) -> Resp
 
 /// See [`super::message_record`].
 pub(super) fn record(body: &[u8], terms: Terms) -> Option<Bytes> {
-    match decision(&text(body), terms).ok()?.verdict {
+    match decide(sent(&text(body), &mut String::new()).ok()?, Found::default(), terms).verdict {
         Verdict::Append(_, record) => Some(record),
         Verdict::Stale | Verdict::Invalid(_) => None,
     }
 }
 
-fn decision(body: &str, terms: Terms) -> Result<Decision, Refusal> {
-    let mut mended = String::new();
-    let message: Message<'_> = parse(body, &mut mended).map_err(|error| Refusal::Json(error.to_string()))?;
-    message.other.map_or_else(
-        || Ok(decide(message, terms)),
-        |what| Err(Refusal::Json(format!("an object is expected, not {what}"))),
-    )
+/// A body that was read, and nothing checked yet.
+struct Sent<'a> {
+    draft: Draft<'a>,
+    is_valid_user: bool,
+}
+
+fn sent<'a>(body: &'a str, mended: &'a mut String) -> Result<Sent<'a>, Refusal> {
+    let message: Message<'_> = parse(body, mended).map_err(|error| Refusal::Json(error.to_string()))?;
+    if let Some(what) = message.other {
+        return Err(Refusal::Json(format!("an object is expected, not {what}")));
+    }
+    let user = match message.user_id {
+        Field::Integer(id @ 1..) => Some(id.to_string()),
+        _ => None,
+    };
+    let is_valid_user = user.is_some();
+    Ok(Sent { draft: draft(message, user.unwrap_or_else(|| "0".to_owned())), is_valid_user })
 }
 
 /// The body as it was sent.
@@ -69,7 +82,7 @@ struct Message<'a> {
     output: Field<'a>,
     ack_author: Field<'a>,
     ack_comment: Field<'a>,
-    /// Ours: openITCOCKPIT looks the names up.
+    /// Ours: the commands of openITCOCKPIT know no names, so they are looked up where these are not given.
     host_name: Field<'a>,
     service_name: Field<'a>,
     other: Option<&'static str>,
@@ -112,18 +125,16 @@ impl<'de> Deserialize<'de> for Message<'de> {
     }
 }
 
-fn decide(message: Message<'_>, terms: Terms) -> Decision {
-    let user = match message.user_id {
-        Field::Integer(id @ 1..) => Some(id.to_string()),
-        _ => None,
-    };
-    let is_valid_user = user.is_some();
-    let draft = draft(message, user.unwrap_or_else(|| "0".to_owned()));
+fn decide(sent: Sent<'_>, found: Found, terms: Terms) -> Decision {
+    let Sent { mut draft, is_valid_user } = sent;
     let mut errors = Vec::new();
-    if !is_valid_user {
+    let found = if is_valid_user {
+        found
+    } else {
         errors.push(FieldError { field: "userId".into(), message: "must be a whole number greater than 0".to_owned() });
-    }
-    match check(&draft, terms.now, terms.ttl_ms) {
+        Found::default()
+    };
+    match checked(&mut draft, found, terms) {
         Ok(checked) if is_valid_user => {
             let id = id::derived(&draft);
             Decision { verdict: verdict(checked, id.clone(), terms), id: Some(id), ignored: Vec::new() }

@@ -3,10 +3,13 @@
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::Response;
+use futures_util::future::join_all;
 use serde::Serialize;
 
+use bellwire_common::notification::Draft;
+
 use crate::app::{Ingest, Outcome, Status};
-use crate::intake::{Batch, Decision, decide, parse, text};
+use crate::intake::{Batch, decide, parse, text};
 
 use super::problem::{self, Refusal};
 use super::receive;
@@ -21,17 +24,21 @@ pub(super) async fn post(State(ingest): State<Ingest>, request: Request) -> Resp
         Ok(received) => received,
         Err(refusal) => return refusal.into_response(),
     };
-    match decisions(&ingest, &body) {
-        Ok((decisions, is_batch)) => answer(&ingest.carry_out(decisions).await, is_batch),
-        Err(refusal) => refusal.into_response(),
-    }
+    let (text, mut mended) = (text(&body), String::new());
+    let (drafts, is_batch) = match drafts(&text, &mut mended) {
+        Ok(drafts) => drafts,
+        Err(refusal) => return refusal.into_response(),
+    };
+    let found = join_all(drafts.iter().map(|draft| ingest.look_up(draft))).await;
+    let terms = ingest.terms();
+    let decided = drafts.into_iter().zip(found).map(|(draft, found)| decide(draft, found, terms)).collect();
+    answer(&ingest.carry_out(decided).await, is_batch)
 }
 
-fn decisions(ingest: &Ingest, body: &[u8]) -> Result<(Vec<Decision>, bool), Refusal> {
-    let terms = ingest.terms();
-    match parse(&text(body), &mut String::new()) {
-        Ok(Batch::One(draft)) => Ok((vec![decide(*draft, terms)], false)),
-        Ok(Batch::Many(drafts)) => Ok((drafts.into_iter().map(|draft| decide(draft, terms)).collect(), true)),
+fn drafts<'a>(body: &'a str, mended: &'a mut String) -> Result<(Vec<Draft<'a>>, bool), Refusal> {
+    match parse(body, mended) {
+        Ok(Batch::One(draft)) => Ok((vec![*draft], false)),
+        Ok(Batch::Many(drafts)) => Ok((drafts, true)),
         Ok(Batch::TooMany) => Err(Refusal::BatchTooLarge),
         Err(error) => Err(Refusal::Json(error.to_string())),
     }

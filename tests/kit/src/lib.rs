@@ -5,6 +5,7 @@
 //! - [`tab`]: pages that behave as the real front ends do, or badly in a chosen way
 //! - [`webdriver`]: real, headless browsers; [`nginx`]: a web server for their pages; [`farewell`]: a server that V2 pages
 //!   cannot cope with; [`login`]: openITCOCKPIT's answer to who is logged in
+//! - [`mariadb`]: a private database with openITCOCKPIT's tables
 //! - [`http`], [`ports`], [`eventually`]: what those need
 
 pub mod bellwire;
@@ -13,6 +14,7 @@ pub mod eventually;
 pub mod farewell;
 pub mod http;
 pub mod login;
+pub mod mariadb;
 pub mod nginx;
 pub mod ports;
 pub mod process;

@@ -31,7 +31,7 @@ pub(super) const SETTINGS: [Setting; 4] = [
         shown: Shown::Plain,
         help: "Whether a notification's user must be known to openITCOCKPIT: off, exists or push",
         limits: "exists: a row in users. push: and a contact of that user with push notifications for the kind of object. While the database does not answer, everything is taken. Needs mysql-file.",
-        cost: "A user that was made a minute ago may still be refused.",
+        cost: "One lookup for each user in a minute. A user that was made less than 10 s ago may still be refused.",
         change: "push when commands are linked to contacts that have switched push notifications off.",
     },
     Setting {
