@@ -27,8 +27,13 @@ pub(crate) const ANSWERS_WITHIN: Duration = Duration::from_secs(5);
 /// Runs until SIGTERM, and through the drain.
 pub(crate) async fn run(settings: settings::Gateway, mut listeners: Listeners) -> anyhow::Result<()> {
     let running = Running::start(&settings.node, Role::Gateway, &mut listeners)?;
-    let source = KeySource { key: settings.shared_key.as_ref(), file: settings.shared_key_file.as_deref() };
-    let access = access::open(&settings.access, source, &running.shutdown)?;
+    let directory = node::directory(&settings.node)?;
+    let source = KeySource {
+        key: settings.shared_key.as_ref(),
+        file: settings.shared_key_file.as_deref(),
+        directory: directory.as_ref(),
+    };
+    let access = access::open(&settings.access, source, &running.shutdown).await?;
     let reserved = listeners.reserve(settings.listen).context("listen")?;
     let log = node::open_log(&settings.node, Role::Gateway).await?;
     let gateway = start(settings.node.ttl, access, settings.tabs, &log);

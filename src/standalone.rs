@@ -27,16 +27,18 @@ pub(crate) async fn run(
     let reserved_ingest =
         settings.ingest_listen.map(|address| listeners.reserve(address)).transpose().context("ingest-listen")?;
     let log = node::open_log(&settings.node, Role::Standalone).await?;
-    let (access, trial) = match &settings.shared_key {
-        Some(key) => {
-            let source = KeySource { key: Some(key), file: settings.shared_key_file.as_deref() };
-            (access::open(&settings.access, source, &running.shutdown)?, None)
-        }
-        None => {
-            // The log has made its directory, and holds it alone.
-            let trial = Key::of(settings.state_directory.as_deref())?;
-            (access::trial(&settings.access, trial.secret())?, Some(trial))
-        }
+    let is_trial = settings.shared_key.is_none() && directory.is_none() && settings.access.jwt.is_none();
+    let (access, trial) = if is_trial {
+        // The log has made its directory, and holds it alone.
+        let trial = Key::of(settings.state_directory.as_deref())?;
+        (access::trial(&settings.access, trial.secret())?, Some(trial))
+    } else {
+        let source = KeySource {
+            key: settings.shared_key.as_ref(),
+            file: settings.shared_key_file.as_deref(),
+            directory: directory.as_ref(),
+        };
+        (access::open(&settings.access, source, &running.shutdown).await?, None)
     };
     let gateway = gateway::start(settings.node.ttl, access, settings.tabs.clone(), &log);
     running.extra.hang(gateway.admin_router());

@@ -119,10 +119,13 @@ pub fn router(handle: PrometheusHandle, readiness: Readiness, extra: Extra) -> R
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(move || async move { ready(&readiness) }))
         .route("/metrics", get(move || render(handle.clone())))
-        .route(TRACE_PATH, any({
-            let extra = extra.clone();
-            move |request| here_only(extra, request)
-        }))
+        .route(
+            TRACE_PATH,
+            any({
+                let extra = extra.clone();
+                move |request| here_only(extra, request)
+            }),
+        )
         .route(REVOKE_PATH, any(move |request| here_only(extra, request)))
 }
 

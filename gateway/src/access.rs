@@ -19,6 +19,7 @@ use bellwire_common::fetch::TrustError;
 use bellwire_common::ids::{CHECK_USER, UnixMillis, UserId};
 use bellwire_common::metrics::{GATEWAY_ACCESS_MODE, GATEWAY_SESSIONS_UNCHECKED, GATEWAY_TOKENS_REFUSED};
 use bellwire_common::settings::{self, SessionCheck};
+use bellwire_common::watched::WatchedError;
 
 use crate::protocol::is_token;
 use crate::tab::Tab;
@@ -60,7 +61,7 @@ pub enum AccessError {
     Trust(#[from] TrustError),
     /// The keys of users' tokens cannot be used.
     #[error("jwt-keys-file: {0}")]
-    Keys(#[from] jwt::KeysError),
+    Keys(#[from] WatchedError),
 }
 
 /// Why somebody is not let in.

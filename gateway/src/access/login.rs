@@ -212,9 +212,13 @@ mod tests {
 
     #[test]
     fn another_user_and_nobody_end_the_sessions() {
-        for (verdict, ends) in
-            [(yes("7"), false), (yes("8"), true), (Verdict::No, true), (Verdict::Unclear, false), (Verdict::Away, false)]
-        {
+        for (verdict, ends) in [
+            (yes("7"), false),
+            (yes("8"), true),
+            (Verdict::No, true),
+            (Verdict::Unclear, false),
+            (Verdict::Away, false),
+        ] {
             let login = Arc::new(Login::new(b"a=b"));
             login.on_answer(yes("7"), 0);
             let (tab, check) = (Arc::new(Tab::default()), Arc::new(Tab::default()));
@@ -257,7 +261,8 @@ mod tests {
     #[test]
     fn revoking_concerns_the_user_and_who_has_not_said() {
         let login = Arc::new(Login::new(b"a=b"));
-        let enter = |number, claimed: Option<&str>| Arc::clone(&login).enter(number, Arc::default(), claimed.map(user), 9);
+        let enter =
+            |number, claimed: Option<&str>| Arc::clone(&login).enter(number, Arc::default(), claimed.map(user), 9);
         let _stays = (enter(1, Some("7")), enter(2, None), enter(3, Some(CHECK_USER)));
         assert_eq!((login.revoke(&user("7")), login.revoke(&user("7"))), (2, 0));
     }

@@ -63,8 +63,12 @@ struct Known {
 
 impl Logins {
     pub(super) fn try_new(site: &OpenItCockpit, recheck: Duration) -> Result<Self, TrustError> {
-        let terms =
-            Terms { timeout: TIMEOUT, concurrency: CONCURRENCY, answer_bytes_max: ANSWER_BYTES_MAX, ca: site.ca.clone() };
+        let terms = Terms {
+            timeout: TIMEOUT,
+            concurrency: CONCURRENCY,
+            answer_bytes_max: ANSWER_BYTES_MAX,
+            ca: site.ca.clone(),
+        };
         let client = |terms: &Terms| {
             if site.origin.starts_with("http://") { Ok(Client::plain(terms)) } else { Client::try_new(terms) }
         };
@@ -184,7 +188,10 @@ impl Logins {
     fn is_away(&self, error: &str) -> Verdict {
         GATEWAY_OPENITCOCKPIT_AWAY.with(&[]).set(1.0);
         if !self.is_away.swap(true, Ordering::AcqRel) {
-            warn!(error, "openITCOCKPIT does not answer the login check: open tabs stay (session-check says who else gets in)");
+            warn!(
+                error,
+                "openITCOCKPIT does not answer the login check: open tabs stay (session-check says who else gets in)"
+            );
         }
         Verdict::Away
     }
@@ -258,7 +265,9 @@ mod tests {
 
     fn cookies(values: &[&str]) -> HeaderMap {
         let mut headers = HeaderMap::new();
-        values.iter().for_each(|value| drop(headers.append(COOKIE, value.parse().unwrap())));
+        for value in values {
+            headers.append(COOKIE, value.parse().unwrap());
+        }
         headers
     }
 

@@ -54,7 +54,9 @@ fn revoked(query: &str) -> Result<Revoked, String> {
         let text = decoded(value).ok_or_else(|| format!("{name} has an escape that is none"))?;
         let given_before = match name {
             "user" => user.replace(UserId::try_new(&text).map_err(|error| format!("user {error}"))?).is_some(),
-            "browser" => browser.replace(BrowserId::try_new(&text).map_err(|error| format!("browser {error}"))?).is_some(),
+            "browser" => {
+                browser.replace(BrowserId::try_new(&text).map_err(|error| format!("browser {error}"))?).is_some()
+            }
             _ => return Err("the query may have user and browser, and nothing else".to_owned()),
         };
         if given_before {
@@ -72,7 +74,8 @@ mod tests {
     #[test]
     fn queries_are_read() {
         let whose = |query| {
-            revoked(query).map(|Revoked { user, browser }| (user.to_string(), browser.map(|browser| browser.to_string())))
+            revoked(query)
+                .map(|Revoked { user, browser }| (user.to_string(), browser.map(|browser| browser.to_string())))
         };
         assert_eq!(whose("user=7"), Ok(("7".to_owned(), None)));
         assert_eq!(whose("browser=b%31&user=7"), Ok(("7".to_owned(), Some("b1".to_owned()))));

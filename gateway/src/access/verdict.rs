@@ -85,7 +85,8 @@ mod tests {
 
     #[test]
     fn answers_are_read() {
-        let yes = br#"{"websocket":{"SUDO_SERVER.API_KEY":"k"},"user":{"id":7,"hasPushContact":false},"_csrfToken":"x"}"#;
+        let yes =
+            br#"{"websocket":{"SUDO_SERVER.API_KEY":"k"},"user":{"id":7,"hasPushContact":false},"_csrfToken":"x"}"#;
         assert_eq!(Verdict::of(200, yes), Verdict::Yes(user("7")));
         for status in [301, 302, 303, 307, 400, 401, 403] {
             assert_eq!(Verdict::of(status, yes), Verdict::No, "{status}");

@@ -78,7 +78,11 @@ impl<X> Replica<X> {
     }
 
     /// Those of this user, of one browser or of all.
-    pub fn numbers_of<'a>(&'a self, user: &'a UserId, browser: Option<&'a BrowserId>) -> impl Iterator<Item = u64> + 'a {
+    pub fn numbers_of<'a>(
+        &'a self,
+        user: &'a UserId,
+        browser: Option<&'a BrowserId>,
+    ) -> impl Iterator<Item = u64> + 'a {
         self.reporter.numbers_of(user, browser)
     }
 

@@ -147,7 +147,11 @@ impl Reporter {
     }
 
     /// Sessions of this user, of one browser or of all.
-    pub fn numbers_of<'a>(&'a self, user: &'a UserId, browser: Option<&'a BrowserId>) -> impl Iterator<Item = u64> + 'a {
+    pub fn numbers_of<'a>(
+        &'a self,
+        user: &'a UserId,
+        browser: Option<&'a BrowserId>,
+    ) -> impl Iterator<Item = u64> + 'a {
         let is_meant = move |mine: &Mine| mine.user == *user && browser.is_none_or(|browser| mine.browser == *browser);
         self.sessions.iter().filter(move |(_, mine)| is_meant(mine)).map(|(number, _)| *number)
     }

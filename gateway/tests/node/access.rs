@@ -231,7 +231,8 @@ async fn who_logs_out_or_changes_the_user_is_gone() {
             tabs.push((tab_of(front, "7", &node).open().await.expect("let in"), code));
         }
         login.log_in("PHPSESSID=eight", 8);
-        let other = profile(Front::V1, "8", "o", &node).header("cookie", "PHPSESSID=eight").open().await.expect("let in");
+        let other =
+            profile(Front::V1, "8", "o", &node).header("cookie", "PHPSESSID=eight").open().await.expect("let in");
         if changes {
             login.log_in(COOKIE, 8);
         } else {

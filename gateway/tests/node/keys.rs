@@ -127,7 +127,8 @@ async fn a_token_opens_its_own_user() {
 #[tokio::test]
 async fn a_token_opens_an_event_stream_of_its_own_user() {
     let (node, _file) = with_tokens(&log()).await;
-    let ask = async |user: &str, lines: String| answered(&node, &format!("/events?user={user}&browser=b"), &lines).await.0;
+    let ask =
+        async |user: &str, lines: String| answered(&node, &format!("/events?user={user}&browser=b"), &lines).await.0;
     assert_eq!(ask("ann", format!("authorization: Bearer {}\r\n", token("ann", 60))).await, 200);
     assert_eq!(ask("ann", format!("cookie: bellwire_token={}\r\n", token("ann", 60))).await, 200);
     assert_eq!(ask("bob", format!("authorization: Bearer {}\r\n", token("ann", 60))).await, 401);

@@ -72,9 +72,11 @@ impl Tab {
             Protocol::V2 => Some("access_token, secret"),
             Protocol::Native | Protocol::Events => Some("bellwire.v1, secret"),
         };
-        let Handshake::Accept { protocol: accepted, identity, .. } =
-            decide(Offer { subprotocols: offered, query: Some("userId=7&browserUuid=b1"), token: None }, Some(&key), true)
-        else {
+        let Handshake::Accept { protocol: accepted, identity, .. } = decide(
+            Offer { subprotocols: offered, query: Some("userId=7&browserUuid=b1"), token: None },
+            Some(&key),
+            true,
+        ) else {
             panic!("the handshake of {offered:?} was refused");
         };
         assert_eq!(accepted, protocol);
