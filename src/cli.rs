@@ -6,7 +6,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use bellwire_common::settings::{Role, add_flags};
 
-use crate::trace;
+use crate::{check, trace};
 
 /// What is to be done, with the flags that it was given.
 #[derive(Debug)]
@@ -17,6 +17,8 @@ pub(crate) enum Call {
     Config(Role, ArgMatches),
     /// Print docs/configuration.md.
     Markdown,
+    /// Check the whole way.
+    Check(ArgMatches),
     /// Tell what happened to a notification.
     Trace(ArgMatches),
 }
@@ -26,6 +28,8 @@ pub(crate) const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("
 
 const MARKDOWN: &str = "markdown";
 const TRACE: &str = "trace";
+/// Its exit codes are those of a plugin, also where the call cannot be read.
+pub(crate) const CHECK: &str = "check";
 
 const ABOUT: &str = "Carries a monitoring engine's notifications to the open browser tabs of the people on call.";
 
@@ -60,8 +64,10 @@ pub(crate) fn parse(args: Vec<OsString>) -> Result<Call, clap::Error> {
     if let Some(role) = role(&name) {
         return Ok(Call::Run(role, inner));
     }
-    if name == TRACE {
-        return Ok(Call::Trace(inner));
+    match name.as_str() {
+        TRACE => return Ok(Call::Trace(inner)),
+        CHECK => return Ok(Call::Check(inner)),
+        _ => {}
     }
     if inner.get_flag(MARKDOWN) {
         return Ok(Call::Markdown);
@@ -86,6 +92,7 @@ fn command() -> Command {
         .subcommand_help_heading("Commands (without one: standalone)")
         .subcommands(Role::ALL.map(|role| add_flags(Command::new(role.name()).about(about(role)), role)))
         .subcommand(notify())
+        .subcommand(check::command(CHECK))
         .subcommand(trace::command(TRACE))
         .subcommand(config());
     add_flags(root, Role::Standalone)

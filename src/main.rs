@@ -1,11 +1,15 @@
-//! The program: `bellwire standalone`, `gateway`, `ingest`, `notify`, `trace`, `config`.
+//! The program: `bellwire standalone`, `gateway`, `ingest`, `notify`, `check`, `doctor`, `trace`, `config`.
 
 mod access;
+mod check;
 mod cli;
+mod dial;
 mod gateway;
 mod ingest;
 mod node;
+mod place;
 mod standalone;
+mod tab;
 mod trace;
 mod trial;
 
@@ -46,8 +50,10 @@ fn main() -> ExitCode {
     if args.get(1).is_some_and(|command| command == "notify") {
         return notify(&format!("{program} notify"), args.into_iter().skip(2));
     }
+    let is_check = args.get(1).is_some_and(|command| command == cli::CHECK);
     let call = match cli::parse(args) {
         Ok(call) => call,
+        Err(error) if is_check && error.use_stderr() => return plugin(&check::wrong_call(&error)),
         Err(error) => {
             let _ = error.print();
             return if error.use_stderr() { ExitCode::from(EXIT_SETTINGS) } else { ExitCode::SUCCESS };
@@ -59,6 +65,7 @@ fn main() -> ExitCode {
         Call::Run(role, flags) => run(role, &Sources { flags: &flags, env: &env, read: &read }, &program),
         Call::Config(role, flags) => config(role, &Sources { flags: &flags, env: &env, read: &read }),
         Call::Markdown => print(&settings::markdown()),
+        Call::Check(flags) => return plugin(&check::run(&flags, &env)),
         Call::Trace(flags) => trace::run(&flags, &env).and_then(|told| {
             print(&told.text)?;
             told.nothing.map_or(Ok(()), Err)
@@ -79,6 +86,12 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Engines read the line and the code.
+fn plugin((text, code): &(String, u8)) -> ExitCode {
+    let _ = print(text);
+    ExitCode::from(*code)
 }
 
 fn notify(program: &str, args: impl Iterator<Item = OsString>) -> ExitCode {
