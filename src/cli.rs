@@ -6,7 +6,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use bellwire_common::settings::{Role, add_flags};
 
-use crate::{check, trace};
+use crate::{check, doctor, trace};
 
 /// What is to be done, with the flags that it was given.
 #[derive(Debug)]
@@ -19,6 +19,8 @@ pub(crate) enum Call {
     Markdown,
     /// Check the whole way.
     Check(ArgMatches),
+    /// Look at what this node needs.
+    Doctor(Role, ArgMatches),
     /// Tell what happened to a notification.
     Trace(ArgMatches),
 }
@@ -28,6 +30,7 @@ pub(crate) const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("
 
 const MARKDOWN: &str = "markdown";
 const TRACE: &str = "trace";
+const DOCTOR: &str = "doctor";
 /// Its exit codes are those of a plugin, also where the call cannot be read.
 pub(crate) const CHECK: &str = "check";
 
@@ -43,6 +46,10 @@ Beside openITCOCKPIT, on one server:
 
 Why did nothing come, who got it:
   bellwire trace 1                          a user's browsers and last notifications, or an id's way
+
+Does all of it work, and what is wrong:
+  bellwire check                            a notification to a tab of its own: a plugin for engines
+  bellwire doctor                           settings, secrets, log, openITCOCKPIT, proxy
 
 As a cluster around RabbitMQ:
   bellwire gateway --log amqps://rabbit1,rabbit2 --amqp-user-file U --amqp-password-file P \\
@@ -67,6 +74,12 @@ pub(crate) fn parse(args: Vec<OsString>) -> Result<Call, clap::Error> {
     match name.as_str() {
         TRACE => return Ok(Call::Trace(inner)),
         CHECK => return Ok(Call::Check(inner)),
+        DOCTOR => {
+            return Ok(match inner.remove_subcommand() {
+                Some((name, flags)) => Call::Doctor(role(&name).unwrap_or(Role::Standalone), flags),
+                None => Call::Doctor(Role::Standalone, inner),
+            });
+        }
         _ => {}
     }
     if inner.get_flag(MARKDOWN) {
@@ -93,6 +106,7 @@ fn command() -> Command {
         .subcommands(Role::ALL.map(|role| add_flags(Command::new(role.name()).about(about(role)), role)))
         .subcommand(notify())
         .subcommand(check::command(CHECK))
+        .subcommand(doctor::command(DOCTOR))
         .subcommand(trace::command(TRACE))
         .subcommand(config());
     add_flags(root, Role::Standalone)
@@ -151,6 +165,9 @@ mod tests {
         assert!(matches!(parsed("bellwire config gateway --shards 3"), Ok(Call::Config(Role::Gateway, _))));
         assert!(matches!(parsed("bellwire config --markdown"), Ok(Call::Markdown)));
         assert!(matches!(parsed("bellwire trace 7"), Ok(Call::Trace(_))));
+        assert!(matches!(parsed("bellwire check -w 1"), Ok(Call::Check(_))));
+        assert!(matches!(parsed("bellwire doctor --shards 3"), Ok(Call::Doctor(Role::Standalone, _))));
+        assert!(matches!(parsed("bellwire doctor ingest --through x --idle 9"), Ok(Call::Doctor(Role::Ingest, _))));
     }
 
     #[test]
@@ -160,6 +177,9 @@ mod tests {
             "bellwire --shard 3",
             "bellwire --shards 3 gateway",
             "bellwire ingest --ingest-listen x",
+            "bellwire check 7",
+            "bellwire doctor --idle 9",
+            "bellwire doctor --through x --idle 3601",
             "bellwire trace",
             "bellwire trace 7 --user 7",
             "bellwire trace 7 8",
@@ -167,9 +187,15 @@ mod tests {
             assert!(parsed(line).unwrap_err().use_stderr(), "{line}");
         }
         assert!(parsed("bellwire --shard 3").unwrap_err().to_string().contains("--shards"));
-        for line in
-            ["bellwire --help", "bellwire -h", "bellwire gateway --help", "bellwire trace --help", "bellwire --version"]
-        {
+        for line in [
+            "bellwire --help",
+            "bellwire -h",
+            "bellwire gateway --help",
+            "bellwire trace --help",
+            "bellwire check --help",
+            "bellwire doctor --help",
+            "bellwire --version",
+        ] {
             assert!(!parsed(line).unwrap_err().use_stderr(), "{line}");
         }
     }
@@ -181,6 +207,8 @@ mod tests {
             "gateway",
             "ingest",
             "notify",
+            "check",
+            "doctor",
             "trace",
             "config",
             "--shared-key-file",

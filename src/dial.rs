@@ -75,7 +75,6 @@ impl Trust {
 /// Opens a WebSocket, offering these subprotocols. `trust` is needed for `wss://`.
 pub(crate) async fn dial(
     place: &Place,
-    query: &str,
     subprotocols: &str,
     trust: Option<&Trust>,
     until: Instant,
@@ -91,7 +90,7 @@ pub(crate) async fn dial(
             Box::new(tls.map_err(|error| DialError::Tls(error.to_string()))?)
         }
     };
-    let mut request = place.websocket(query).into_client_request().map_err(refusal)?;
+    let mut request = place.to_string().into_client_request().map_err(refusal)?;
     let offered = HeaderValue::from_str(subprotocols)
         .map_err(|_| DialError::NotWebSocket("the key has characters that no handshake takes".into()))?;
     request.headers_mut().insert("sec-websocket-protocol", offered);

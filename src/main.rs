@@ -4,6 +4,7 @@ mod access;
 mod check;
 mod cli;
 mod dial;
+mod doctor;
 mod gateway;
 mod ingest;
 mod node;
@@ -66,6 +67,14 @@ fn main() -> ExitCode {
         Call::Config(role, flags) => config(role, &Sources { flags: &flags, env: &env, read: &read }),
         Call::Markdown => print(&settings::markdown()),
         Call::Check(flags) => return plugin(&check::run(&flags, &env)),
+        Call::Doctor(role, flags) => match doctor::run(role, &flags, &env, print) {
+            Ok(true) => Ok(()),
+            Ok(false) => return ExitCode::FAILURE,
+            Err(error) => {
+                eprintln!("bellwire doctor: {error:#}");
+                return ExitCode::from(EXIT_SETTINGS);
+            }
+        },
         Call::Trace(flags) => trace::run(&flags, &env).and_then(|told| {
             print(&told.text)?;
             told.nothing.map_or(Ok(()), Err)

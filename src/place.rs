@@ -1,6 +1,7 @@
 //! The spellings of a server's address, for commands that ask it. Pure.
 
 use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use axum::http::Uri;
 
@@ -60,13 +61,6 @@ impl Place {
         Ok(Self { tls, host, port, path: uri.path().trim_end_matches('/').to_owned() })
     }
 
-    /// The address for a WebSocket, with `query` where it is not empty.
-    pub(crate) fn websocket(&self, query: &str) -> String {
-        let mark = if query.is_empty() { "" } else { "?" };
-        let path = if self.path.is_empty() { "/" } else { &self.path };
-        format!("{}://{}{path}{mark}{query}", if self.tls { "wss" } else { "ws" }, self.authority())
-    }
-
     /// The address of `path` (which begins with `/`) below it, for a request.
     pub(crate) fn http(&self, path: &str) -> String {
         let base = self.path.strip_suffix(path).unwrap_or(&self.path);
@@ -81,12 +75,16 @@ impl Place {
             format!("{}:{}", self.host, self.port)
         }
     }
+}
 
-    /// Whether it is on this machine, as far as the address tells.
-    pub(crate) fn is_here(&self) -> bool {
-        let is_loopback = |ip: std::net::IpAddr| ip.to_canonical().is_loopback();
-        self.host.eq_ignore_ascii_case("localhost") || self.host.parse().is_ok_and(is_loopback)
-    }
+/// Where a node that listens at `listen` is reached from this machine: one that listens everywhere is on loopback.
+pub(crate) fn reachable(listen: SocketAddr) -> SocketAddr {
+    let ip: IpAddr = match listen.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, listen.port())
 }
 
 impl fmt::Display for Place {
@@ -142,20 +140,18 @@ mod tests {
     }
 
     #[test]
+    fn everywhere_is_loopback() {
+        for (listen, wanted) in [("0.0.0.0:1", "127.0.0.1:1"), ("[::]:1", "[::1]:1"), ("10.0.0.1:1", "10.0.0.1:1")] {
+            assert_eq!(reachable(listen.parse().unwrap()).to_string(), wanted);
+        }
+    }
+
+    #[test]
     fn requests_go_below_it() {
         let place = Place::parse("https://mon.example/push").unwrap();
         assert_eq!(place.http("/v1/notifications"), "https://mon.example:443/push/v1/notifications");
-        assert_eq!(place.websocket(""), "wss://mon.example:443/push");
-        let place = Place::parse("a:1").unwrap();
-        assert_eq!(place.websocket("userId=1"), "ws://a:1/?userId=1");
+        assert_eq!(place.http(""), "https://mon.example:443/push");
         let whole = Place::parse("http://a:1/v1/notifications").unwrap();
         assert_eq!(whole.http("/v1/notifications"), "http://a:1/v1/notifications");
-        assert!(place.parse_is_here("localhost") && place.parse_is_here("[::1]:1") && !place.parse_is_here("a:1"));
-    }
-
-    impl Place {
-        fn parse_is_here(&self, text: &str) -> bool {
-            Self::parse(text).unwrap().is_here()
-        }
     }
 }

@@ -48,7 +48,7 @@ impl Tab {
         until: Instant,
     ) -> Result<Self, TabError> {
         let subprotocols = format!("bellwire.v1, {}", key.expose());
-        let socket = dial(place, "", &subprotocols, trust, until).await?;
+        let socket = dial(place, &subprotocols, trust, until).await?;
         let mut tab = Self { socket };
         tab.say(&json!({ "op": "hello", "user": CHECK_USER, "browser": browser })).await?;
         while tab.hear(until).await?["op"] != "welcome" {}

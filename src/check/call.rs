@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::Path;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{ArgMatches, Command};
@@ -12,7 +12,7 @@ use bellwire_common::settings::{self, Given, Role, Secret, Sources};
 
 use super::range::Range;
 use super::verdict::Limits;
-use crate::place::Place;
+use crate::place::{Place, reachable};
 use crate::trial;
 
 /// Longest time for a check: engines give up earlier.
@@ -25,7 +25,7 @@ const ADMIN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9083)
 pub(crate) struct Plan {
     pub(crate) gateways: Vec<Place>,
     pub(crate) ingests: Vec<Place>,
-    pub(crate) key: Secret,
+    pub(crate) key: Key,
     pub(crate) token: Option<Secret>,
     /// Authorities in PEM form that count instead of the system's.
     pub(crate) ca: Option<String>,
@@ -34,6 +34,15 @@ pub(crate) struct Plan {
     pub(crate) limits: Limits,
     pub(crate) timeout: Duration,
     pub(crate) verbose: bool,
+}
+
+/// Where the shared key is.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Key {
+    /// Here.
+    Given(Secret),
+    /// In openITCOCKPIT's database, by its `mysql.cnf`.
+    Database(PathBuf),
 }
 
 /// What the call says, and behind it what a node is told.
@@ -111,21 +120,24 @@ impl Call<'_> {
         Place::list(&reachable(listen).to_string())
     }
 
-    fn key(&self, sources: &Sources<'_>) -> Result<Secret, String> {
+    fn key(&self, sources: &Sources<'_>) -> Result<Key, String> {
         if let Some(file) = self.flags.get_one::<String>("key-file") {
-            return secret("--key-file", Path::new(file));
+            return secret("--key-file", Path::new(file)).map(Key::Given);
         }
         if let Some(key) = self.given.get("shared-key") {
-            return Ok(Secret::new(key.text.trim()));
+            return Ok(Key::Given(Secret::new(key.text.trim())));
         }
         if let Some(file) = self.given.get("shared-key-file") {
-            return secret("shared-key-file", Path::new(&file.text));
+            return secret("shared-key-file", Path::new(&file.text)).map(Key::Given);
+        }
+        if let Some(file) = self.given.get("mysql-file") {
+            return Ok(Key::Database(PathBuf::from(&file.text)));
         }
         // What standalone has made for trying out.
         let directory = settings::standalone(sources).ok().and_then(|loaded| loaded.settings.state_directory);
         let trial = directory.map(|directory| trial::file(&directory)).filter(|file| file.exists());
         match trial {
-            Some(file) => secret("the key for trying out", &file),
+            Some(file) => secret("the key for trying out", &file).map(Key::Given),
             None => {
                 Err("no shared key: give --key-file FILE (the gateway's shared-key-file), BELLWIRE_SHARED_KEY, or \
                          --config FILE"
@@ -161,16 +173,6 @@ impl Call<'_> {
         let node = self.given.get("admin-listen").and_then(|given| given.text.parse().ok());
         Ok(vec![node.map_or(ADMIN, reachable)])
     }
-}
-
-/// A node that listens everywhere is reached on loopback.
-fn reachable(listen: SocketAddr) -> SocketAddr {
-    let loopback: IpAddr = match listen.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-        ip => ip,
-    };
-    SocketAddr::new(loopback, listen.port())
 }
 
 fn read(what: &str, path: &Path) -> Result<String, String> {
@@ -213,6 +215,13 @@ mod tests {
         (dir, path)
     }
 
+    fn key(plan: &Plan) -> &str {
+        match &plan.key {
+            Key::Given(key) => key.expose(),
+            Key::Database(file) => file.to_str().unwrap(),
+        }
+    }
+
     const KEY: (&str, &str) = ("BELLWIRE_SHARED_KEY", "secret");
 
     #[test]
@@ -220,23 +229,25 @@ mod tests {
         let plan = planned("check", &[KEY]).unwrap();
         assert_eq!(plan.gateways, [Place::parse("127.0.0.1:8083").unwrap()]);
         assert_eq!(plan.ingests, plan.gateways);
-        assert_eq!((plan.key.expose(), plan.admins, plan.token), ("secret", vec![ADMIN], None));
+        assert_eq!((key(&plan), &plan.admins[..], &plan.token), ("secret", &[ADMIN][..], &None));
         assert_eq!(plan.timeout, Duration::from_secs(10));
     }
 
     #[test]
     fn the_key_comes_from_the_nearest_place() {
         let (_kept, path) = file("  of-a-file\n");
-        assert_eq!(planned(&format!("check --key-file {path}"), &[KEY]).unwrap().key.expose(), "of-a-file");
+        assert_eq!(key(&planned(&format!("check --key-file {path}"), &[KEY]).unwrap()), "of-a-file");
         let plan = planned("check", &[("BELLWIRE_SHARED_KEY_FILE", &path)]).unwrap();
-        assert_eq!(plan.key.expose(), "of-a-file");
+        assert_eq!(key(&plan), "of-a-file");
+        let plan = planned("check", &[("BELLWIRE_MYSQL_FILE", "/mysql.cnf")]).unwrap();
+        assert_eq!(plan.key, Key::Database("/mysql.cnf".into()));
         let dir = tempfile::tempdir().unwrap();
         let home = dir.path().display().to_string();
         assert!(planned("check", &[("HOME", &home)]).unwrap_err().contains("--key-file"));
         let state = dir.path().join(".local/state/bellwire");
         fs::create_dir_all(&state).unwrap();
         fs::write(trial::file(&state), "for-trying-out\n").unwrap();
-        assert_eq!(planned("check", &[("HOME", &home)]).unwrap().key.expose(), "for-trying-out");
+        assert_eq!(key(&planned("check", &[("HOME", &home)]).unwrap()), "for-trying-out");
     }
 
     #[test]

@@ -84,8 +84,8 @@ pub(crate) fn verdict(seen: &Seen, limits: &Limits, verbose: bool) -> (State, St
         None => String::new(),
     };
     if state == State::Ok && seen.gateways.len() * seen.ingests.len() > 1 {
-        let _ =
-            write!(text, ", the slowest of {} ingest(s) and {} gateway(s)", seen.ingests.len(), seen.gateways.len());
+        let (ingests, gateways) = (count(seen.ingests.len(), "ingest"), count(seen.gateways.len(), "gateway"));
+        let _ = write!(text, ", the slowest of {ingests} and {gateways}");
     }
     let more = if verbose { details(seen) } else { String::new() };
     (state, line(state, &text, &performance(seen, limits, total)) + &more)
@@ -141,6 +141,11 @@ fn broken(seen: &Seen) -> Vec<(State, String)> {
         }));
     }
     problems
+}
+
+fn count(number: usize, what: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {what}{plural}")
 }
 
 fn millis(duration: Duration) -> String {

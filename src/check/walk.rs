@@ -10,10 +10,12 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use bellwire_common::directory::Directory;
 use bellwire_common::fetch::{Client, Terms};
 use bellwire_common::ids::{CHECK_USER, NotificationId};
+use bellwire_common::settings::Secret;
 
-use super::call::Plan;
+use super::call::{Key, Plan};
 use super::verdict::{Gateway, Ingest, Seen};
 use crate::dial::{DialError, Trust};
 use crate::place::Place;
@@ -45,15 +47,16 @@ pub(crate) async fn walk(plan: &Plan) -> Result<Seen, String> {
         false => Client::plain(&terms),
     };
 
+    let key = key(&plan.key, until).await?;
     let browser = browser();
     let tabs = join_all(plan.gateways.iter().enumerate().map(async |(number, place)| {
-        let opened = Tab::open(place, trust.as_ref(), &plan.key, &format!("{browser}-{number}"), until).await;
+        let opened = Tab::open(place, trust.as_ref(), &key, &format!("{browser}-{number}"), until).await;
         (place, opened.map(|tab| (tab, started.elapsed())))
     }));
     let tabs = tabs.await;
     if tabs.iter().all(|(_, opened)| opened.is_err()) {
         // Nobody would show it: it would only expire, and count as lost.
-        let ingests = plan.ingests.iter().map(|place| Ingest { name: name(place), taken: None }).collect();
+        let ingests = plan.ingests.iter().map(|place| Ingest { name: place.http(""), taken: None }).collect();
         let gateways = tabs.into_iter().map(|(place, opened)| unopened(place, opened.err())).collect();
         return Ok(Seen { gateways, ingests, said: Vec::new(), waited: started.elapsed() });
     }
@@ -76,7 +79,7 @@ pub(crate) async fn walk(plan: &Plan) -> Result<Seen, String> {
         Err(error) => unopened(place, Some(error)),
     }));
     let (taken, gateways) = join(sending, listening).await;
-    let of = |(place, taken)| Ingest { name: name(place), taken: Some(taken) };
+    let of = |(place, taken): (&Place, _)| Ingest { name: place.http(""), taken: Some(taken) };
     let ingests: Vec<_> = plan.ingests.iter().zip(taken).map(of).collect();
     let mut seen = Seen { gateways, ingests, said: Vec::new(), waited: plan.timeout };
     let is_lost = |gateway: &Gateway| gateway.opened.is_ok() && gateway.shown.iter().any(Option::is_none);
@@ -86,14 +89,25 @@ pub(crate) async fn walk(plan: &Plan) -> Result<Seen, String> {
     Ok(seen)
 }
 
-/// Without the port that everybody has.
-fn name(place: &Place) -> String {
-    place.to_string()
+async fn key(key: &Key, until: Instant) -> Result<Secret, String> {
+    let file = match key {
+        Key::Given(key) => return Ok(key.clone()),
+        Key::Database(file) => file,
+    };
+    let directory = Directory::open(file).map_err(|error| error.to_string())?;
+    let asked = tokio::time::timeout_at(until, directory.shared_key()).await;
+    match asked.map_err(|_| "the database does not answer in time")? {
+        Ok(Some(key)) => Ok(key),
+        Ok(None) => Err("openITCOCKPIT's database has no shared key (SUDO_SERVER.API_KEY)".into()),
+        Err(error) => {
+            Err(format!("the shared key is in openITCOCKPIT's database, and {error}; --key-file names it directly"))
+        }
+    }
 }
 
 fn unopened(place: &Place, error: Option<TabError>) -> Gateway {
     let why = error.map_or_else(String::new, |error| explained(&error));
-    Gateway { name: name(place), opened: Err(why), shown: Vec::new(), ended: None }
+    Gateway { name: place.to_string(), opened: Err(why), shown: Vec::new(), ended: None }
 }
 
 /// What went wrong, and what is likely behind it.
@@ -102,13 +116,16 @@ fn explained(error: &TabError) -> String {
         TabError::Dial(DialError::Refused { status, .. }) => match status {
             401 => ": is the key the gateway's?",
             400 | 426 => ": does a proxy on the way leave out Upgrade and Connection?",
-            403 => ": is the user of checks let in there?",
+            403 => ": does a proxy on the way forbid it?",
             404 => ": there is no gateway at this address",
             429 => ": too many attempts from this address",
             502..=504 => ": the proxy in front has no gateway, or the gateway is ending or full",
             _ => "",
         },
-        TabError::Dial(DialError::Tls(_)) => " (--ca-file names another authority to trust)",
+        TabError::Dial(DialError::Tls(why)) if why.contains("certificate") => {
+            ": --ca-file names an authority of your own"
+        }
+        TabError::Dial(DialError::Tls(_)) => ": is TLS spoken there at all?",
         TabError::Late => " (no greeting)",
         _ => "",
     };
@@ -148,7 +165,7 @@ async fn listen(
     }
     tab.leave(cursor.as_ref()).await;
     let shown = ids.iter().map(|id| shown.get(id.as_str()).copied()).collect();
-    Gateway { name: name(place), opened: Ok(greeted), shown, ended }
+    Gateway { name: place.to_string(), opened: Ok(greeted), shown, ended }
 }
 
 async fn send(
