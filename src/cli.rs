@@ -6,7 +6,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use bellwire_common::settings::{Role, add_flags};
 
-use crate::{openitcockpit, trace, watch};
+use crate::{check, doctor, openitcockpit, trace, watch};
 
 /// What is to be done, with the flags that it was given.
 #[derive(Debug)]
@@ -17,6 +17,10 @@ pub(crate) enum Call {
     Config(Role, ArgMatches),
     /// Print docs/configuration.md.
     Markdown,
+    /// Check the whole way.
+    Check(ArgMatches),
+    /// Look at what this node needs.
+    Doctor(Role, ArgMatches),
     /// Tell what happened to a notification.
     Trace(ArgMatches),
     /// Print what has to be changed in openITCOCKPIT.
@@ -32,6 +36,9 @@ const MARKDOWN: &str = "markdown";
 const TRACE: &str = "trace";
 const OPENITCOCKPIT: &str = "openitcockpit";
 const WATCH: &str = "watch";
+const DOCTOR: &str = "doctor";
+/// Its exit codes are those of a plugin, also where the call cannot be read.
+pub(crate) const CHECK: &str = "check";
 
 const ABOUT: &str = "Carries a monitoring engine's notifications to the open browser tabs of the people on call.";
 
@@ -48,6 +55,10 @@ The two command lines that openITCOCKPIT needs:
 
 Why did nothing come, who got it:
   bellwire trace 1                          a user's browsers and last notifications, or an id's way
+
+Does all of it work, and what is wrong:
+  bellwire check                            a notification to a tab of its own: a plugin for engines
+  bellwire doctor                           settings, secrets, log, openITCOCKPIT, proxy
 
 As a cluster around RabbitMQ:
   bellwire gateway --log amqps://rabbit1,rabbit2 --amqp-user-file U --amqp-password-file P \\
@@ -72,14 +83,18 @@ pub(crate) fn parse(args: Vec<OsString>) -> Result<Call, clap::Error> {
     if let Some(role) = role(&name) {
         return Ok(Call::Run(role, inner));
     }
-    if name == TRACE {
-        return Ok(Call::Trace(inner));
-    }
-    if name == OPENITCOCKPIT {
-        return Ok(Call::Openitcockpit(inner));
-    }
-    if name == WATCH {
-        return Ok(Call::Watch(inner));
+    match name.as_str() {
+        TRACE => return Ok(Call::Trace(inner)),
+        OPENITCOCKPIT => return Ok(Call::Openitcockpit(inner)),
+        WATCH => return Ok(Call::Watch(inner)),
+        CHECK => return Ok(Call::Check(inner)),
+        DOCTOR => {
+            return Ok(match inner.remove_subcommand() {
+                Some((name, flags)) => Call::Doctor(role(&name).unwrap_or(Role::Standalone), flags),
+                None => Call::Doctor(Role::Standalone, inner),
+            });
+        }
+        _ => {}
     }
     if inner.get_flag(MARKDOWN) {
         return Ok(Call::Markdown);
@@ -104,6 +119,8 @@ fn command() -> Command {
         .subcommand_help_heading("Commands (without one: standalone)")
         .subcommands(Role::ALL.map(|role| add_flags(Command::new(role.name()).about(about(role)), role)))
         .subcommand(notify())
+        .subcommand(check::command(CHECK))
+        .subcommand(doctor::command(DOCTOR))
         .subcommand(trace::command(TRACE))
         .subcommand(openitcockpit::command(OPENITCOCKPIT))
         .subcommand(watch::command(WATCH))
@@ -166,6 +183,9 @@ mod tests {
         assert!(matches!(parsed("bellwire trace 7"), Ok(Call::Trace(_))));
         assert!(matches!(parsed("bellwire openitcockpit commands"), Ok(Call::Openitcockpit(_))));
         assert!(matches!(parsed("bellwire watch --target http://a/readyz"), Ok(Call::Watch(_))));
+        assert!(matches!(parsed("bellwire check -w 1"), Ok(Call::Check(_))));
+        assert!(matches!(parsed("bellwire doctor --shards 3"), Ok(Call::Doctor(Role::Standalone, _))));
+        assert!(matches!(parsed("bellwire doctor ingest --through x --idle 9"), Ok(Call::Doctor(Role::Ingest, _))));
     }
 
     #[test]
@@ -175,6 +195,9 @@ mod tests {
             "bellwire --shard 3",
             "bellwire --shards 3 gateway",
             "bellwire ingest --ingest-listen x",
+            "bellwire check 7",
+            "bellwire doctor --idle 9",
+            "bellwire doctor --through x --idle 3601",
             "bellwire trace",
             "bellwire trace 7 --user 7",
             "bellwire trace 7 8",
@@ -185,9 +208,15 @@ mod tests {
             assert!(parsed(line).unwrap_err().use_stderr(), "{line}");
         }
         assert!(parsed("bellwire --shard 3").unwrap_err().to_string().contains("--shards"));
-        for line in
-            ["bellwire --help", "bellwire -h", "bellwire gateway --help", "bellwire trace --help", "bellwire --version"]
-        {
+        for line in [
+            "bellwire --help",
+            "bellwire -h",
+            "bellwire gateway --help",
+            "bellwire trace --help",
+            "bellwire check --help",
+            "bellwire doctor --help",
+            "bellwire --version",
+        ] {
             assert!(!parsed(line).unwrap_err().use_stderr(), "{line}");
         }
     }
@@ -199,6 +228,8 @@ mod tests {
             "gateway",
             "ingest",
             "notify",
+            "check",
+            "doctor",
             "trace",
             "watch",
             "config",

@@ -14,10 +14,12 @@ use bellwire_common::directory::Directory;
 use bellwire_common::http::{self, Limits, Listeners, Reserved, Tls};
 use bellwire_common::log::SharedLog;
 use bellwire_common::metrics::GATEWAY_HANDSHAKES_REFUSED;
-use bellwire_common::settings::{self, Digests, Invalid, Problem, Role, Secret, Tabs};
+use bellwire_common::settings::{self, Digests, Role, Tabs};
+use bellwire_gateway::access::Access;
 use bellwire_gateway::app::{Gateway, GatewaySettings, Relay, SessionLimits};
-use bellwire_gateway::protocol::{Protocol, SharedKey};
+use bellwire_gateway::protocol::Protocol;
 
+use crate::access::{self, KeySource};
 use crate::node::{self, Running};
 
 /// Time for answers that are not sessions, when the process ends.
@@ -25,14 +27,19 @@ pub(crate) const ANSWERS_WITHIN: Duration = Duration::from_secs(5);
 
 /// Runs until SIGTERM, and through the drain.
 pub(crate) async fn run(settings: settings::Gateway, mut listeners: Listeners) -> anyhow::Result<()> {
-    let key = settings.shared_key.as_ref().map(shared_key).transpose()?;
     let tls = node::tls(&settings.node, None)?;
     let running = Running::start(&settings.node, Role::Gateway, tls, &mut listeners)?;
+    let directory = node::directory(&settings.node)?;
+    let source = KeySource {
+        key: settings.shared_key.as_ref(),
+        file: settings.shared_key_file.as_deref(),
+        directory: directory.as_ref(),
+    };
+    let access = access::open(&settings.access, source, &running.shutdown).await?;
+    let relay = relay(settings.relay, directory.as_ref())?;
     let reserved = listeners.reserve(settings.listen).context("listen")?;
     let log = node::open_log(&settings.node, Role::Gateway).await?;
-    let directory = node::directory(&settings.node)?;
-    let relay = relay(settings.relay, directory.as_ref())?;
-    let gateway = start(settings.node.ttl, key, settings.tabs, relay, &log);
+    let gateway = start(settings.node.ttl, access, settings.tabs, relay, &log);
     running.extra.hang(gateway.admin_router());
     running.supervisor.watch(gateway.pulse());
     if running.shutdown.run_until_cancelled(gateway.caught_up()).await.is_some() {
@@ -48,14 +55,6 @@ pub(crate) async fn run(settings: settings::Gateway, mut listeners: Listeners) -
     running.end(&log).await
 }
 
-/// The key as the gateway takes it.
-pub(crate) fn shared_key(key: &Secret) -> Result<SharedKey, Invalid> {
-    SharedKey::try_new(key.expose()).map_err(|error| {
-        let (setting, source_name) = ("shared-key".into(), "as set".into());
-        Invalid(vec![Problem { setting, source_name, message: error.to_string() }])
-    })
-}
-
 /// The way to the mobile app, where it is switched on.
 pub(crate) fn relay(settings: Option<settings::Relay>, directory: Option<&Directory>) -> anyhow::Result<Option<Relay>> {
     let (Some(settings), Some(directory)) = (settings, directory) else { return Ok(None) };
@@ -63,19 +62,8 @@ pub(crate) fn relay(settings: Option<settings::Relay>, directory: Option<&Direct
 }
 
 /// Starts the gateway on `log`.
-pub(crate) fn start(
-    ttl: Duration,
-    shared_key: Option<SharedKey>,
-    tabs: Tabs,
-    relay: Option<Relay>,
-    log: &SharedLog,
-) -> Gateway {
+pub(crate) fn start(ttl: Duration, access: Access, tabs: Tabs, relay: Option<Relay>, log: &SharedLog) -> Gateway {
     let ttl_ms = u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX);
-    if shared_key.as_ref().is_some_and(|key| !key.is_subprotocol()) {
-        warn!(
-            "the shared key has characters that no WebSocket handshake takes: only tabs of openITCOCKPIT 5.3 can connect; use letters, digits, - and _"
-        );
-    }
     let limits = SessionLimits {
         sessions: node::descriptors().map_or(tabs.sessions, |free| free.min(tabs.sessions)) as usize,
         sessions_per_user: tabs.sessions_per_user as usize,
@@ -84,7 +72,7 @@ pub(crate) fn start(
     };
     let settings = GatewaySettings {
         ttl_ms,
-        shared_key,
+        access,
         limits,
         trusted_proxies: tabs.trusted_proxies,
         digests: digests(tabs.digests),

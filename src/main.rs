@@ -1,13 +1,19 @@
-//! The program: `bellwire standalone`, `gateway`, `ingest`, `notify`, `trace`, `openitcockpit`, `watch`,
-//! `config`.
+//! The program: `bellwire standalone`, `gateway`, `ingest`, `notify`, `check`, `doctor`, `trace`, `openitcockpit`,
+//! `watch`, `config`.
 
+mod access;
+mod check;
 mod cli;
+mod dial;
+mod doctor;
 mod gateway;
 mod ingest;
 mod node;
 mod openitcockpit;
+mod place;
 mod standalone;
 mod supervisor;
+mod tab;
 mod trace;
 mod trial;
 mod watch;
@@ -51,8 +57,10 @@ fn main() -> ExitCode {
     if args.get(1).is_some_and(|command| command == "notify") {
         return notify(&format!("{program} notify"), args.into_iter().skip(2));
     }
+    let is_check = args.get(1).is_some_and(|command| command == cli::CHECK);
     let call = match cli::parse(args) {
         Ok(call) => call,
+        Err(error) if is_check && error.use_stderr() => return plugin(&check::wrong_call(&error)),
         Err(error) => {
             let _ = error.print();
             return if error.use_stderr() { ExitCode::from(EXIT_SETTINGS) } else { ExitCode::SUCCESS };
@@ -65,6 +73,15 @@ fn main() -> ExitCode {
         Call::Config(role, flags) => config(role, &Sources { flags: &flags, env: &env, read: &read }),
         Call::Openitcockpit(flags) => print(&openitcockpit::text(&flags)),
         Call::Markdown => print(&settings::markdown()),
+        Call::Check(flags) => return plugin(&check::run(&flags, &env)),
+        Call::Doctor(role, flags) => match doctor::run(role, &flags, &env, print) {
+            Ok(true) => Ok(()),
+            Ok(false) => return ExitCode::FAILURE,
+            Err(error) => {
+                eprintln!("bellwire doctor: {error:#}");
+                return ExitCode::from(EXIT_SETTINGS);
+            }
+        },
         Call::Trace(flags) => trace::run(&flags, &env).and_then(|told| {
             print(&told.text)?;
             told.nothing.map_or(Ok(()), Err)
@@ -90,6 +107,12 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Engines read the line and the code.
+fn plugin((text, code): &(String, u8)) -> ExitCode {
+    let _ = print(text);
+    ExitCode::from(*code)
 }
 
 fn notify(program: &str, args: impl Iterator<Item = OsString>) -> ExitCode {

@@ -29,7 +29,7 @@ const REVISION: &str = env!("BUILD_REVISION");
 const DESCRIPTORS_GOOD: u64 = 65_536;
 
 /// One in so many is kept for the log, the admin server, and connections that are no tabs yet.
-const DESCRIPTORS_KEPT: u64 = 8;
+pub(crate) const DESCRIPTORS_KEPT: u64 = 8;
 
 /// Takes as many file descriptors as the system lets us have: shells and service managers set a soft limit
 /// that is good for programs that use `select`, and that a thousand tabs would reach.

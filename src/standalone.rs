@@ -8,6 +8,7 @@ use tracing::info;
 use bellwire_common::http::{Listeners, Tls};
 use bellwire_common::settings::{self, Role};
 
+use crate::access::{self, KeySource};
 use crate::gateway::{self, ANSWERS_WITHIN, serve};
 use crate::ingest;
 use crate::node::{self, Running};
@@ -20,7 +21,6 @@ pub(crate) async fn run(
     program: String,
 ) -> anyhow::Result<()> {
     let tokens = ingest::tokens(settings.intake.tokens_file.as_deref())?;
-    let key = settings.shared_key.as_ref().map(gateway::shared_key).transpose()?;
     let tls = node::tls(&settings.node, settings.intake.client_ca_file.as_deref())?;
     let running = Running::start(&settings.node, Role::Standalone, tls, &mut listeners)?;
     let directory = node::directory(&settings.node)?;
@@ -30,15 +30,20 @@ pub(crate) async fn run(
     let reserved_ingest =
         settings.ingest_listen.map(|address| listeners.reserve(address)).transpose().context("ingest-listen")?;
     let log = node::open_log(&settings.node, Role::Standalone).await?;
-    let (key, trial) = match key {
-        Some(key) => (key, None),
-        None => {
-            // The log has made its directory, and holds it alone.
-            let trial = Key::of(settings.state_directory.as_deref())?;
-            (gateway::shared_key(trial.secret())?, Some(trial))
-        }
+    let is_trial = settings.shared_key.is_none() && directory.is_none() && settings.access.jwt.is_none();
+    let (access, trial) = if is_trial {
+        // The log has made its directory, and holds it alone.
+        let trial = Key::of(settings.state_directory.as_deref())?;
+        (access::trial(&settings.access, trial.secret())?, Some(trial))
+    } else {
+        let source = KeySource {
+            key: settings.shared_key.as_ref(),
+            file: settings.shared_key_file.as_deref(),
+            directory: directory.as_ref(),
+        };
+        (access::open(&settings.access, source, &running.shutdown).await?, None)
     };
-    let gateway = gateway::start(settings.node.ttl, Some(key), settings.tabs.clone(), relay, &log);
+    let gateway = gateway::start(settings.node.ttl, access, settings.tabs.clone(), relay, &log);
     running.extra.hang(gateway.admin_router());
     running.supervisor.watch(gateway.pulse());
     if running.shutdown.run_until_cancelled(gateway.caught_up()).await.is_none() {

@@ -30,7 +30,7 @@ impl Key {
         let Some(directory) = directory else {
             return Ok(Self { secret: make()?, path: None });
         };
-        let path = directory.join(FILE);
+        let path = file(directory);
         let secret = keep(directory, &path)
             .with_context(|| format!("cannot keep a key for trying out in {}; set shared-key-file", path.display()))?;
         Ok(Self { secret, path: Some(path) })
@@ -40,6 +40,11 @@ impl Key {
     pub(crate) fn secret(&self) -> &Secret {
         &self.secret
     }
+}
+
+/// Where the key is kept in `directory`.
+pub(crate) fn file(directory: &Path) -> PathBuf {
+    directory.join(FILE)
 }
 
 fn keep(directory: &Path, path: &Path) -> anyhow::Result<Secret> {

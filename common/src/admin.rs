@@ -1,4 +1,4 @@
-//! The admin server: `/metrics`, `/healthz` and `/readyz` on a port of their own, and for this machine only `/trace`.
+//! The admin server: `/metrics`, `/healthz` and `/readyz` on a port of their own, and for this machine only `/trace` and `/revoke`.
 
 mod process;
 
@@ -39,6 +39,9 @@ const LIMITS: Limits = Limits {
 
 /// Where it is asked what happened to a notification. The answer names users, so that it is for this machine only.
 pub const TRACE_PATH: &str = "/trace";
+
+/// Where a user's sessions are ended, by POST. For this machine only.
+pub const REVOKE_PATH: &str = "/revoke";
 
 const PROMETHEUS_TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
@@ -89,7 +92,7 @@ impl fmt::Debug for Readiness {
 pub struct Extra(Arc<OnceLock<Router>>);
 
 impl Extra {
-    /// Answers [`TRACE_PATH`] from now on; the first one counts.
+    /// Answers [`TRACE_PATH`] and [`REVOKE_PATH`] from now on; the first one counts.
     pub fn hang(&self, router: Router) {
         let _ = self.0.set(router);
     }
@@ -117,7 +120,14 @@ pub fn router(handle: PrometheusHandle, readiness: Readiness, extra: Extra) -> R
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(move || async move { ready(&readiness) }))
         .route("/metrics", get(move || render(handle.clone())))
-        .route(TRACE_PATH, any(move |request| here_only(extra, request)))
+        .route(
+            TRACE_PATH,
+            any({
+                let extra = extra.clone();
+                move |request| here_only(extra, request)
+            }),
+        )
+        .route(REVOKE_PATH, any(move |request| here_only(extra, request)))
 }
 
 /// Hands on what comes from this machine.
@@ -141,8 +151,8 @@ fn refusal(why: &NotLocal) -> String {
         NotLocal::Header(name) => format!("this comes through a browser or a proxy (header {name})"),
     };
     format!(
-        "{why}; who got which notification is told only on the node itself: run `bellwire trace` there (in Kubernetes: \
-         kubectl exec POD -- bellwire trace ...)"
+        "{why}; who got which notification is told, and sessions are revoked, only on the node itself: run `bellwire trace` \
+         there, or curl (in Kubernetes: kubectl exec POD -- bellwire trace ...)"
     )
 }
 

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use mysql_async::{Conn, Error};
 
-use crate::ids::UserId;
+use crate::ids::{UnixMillis, UserId};
 use crate::settings::Secret;
 
 mod cache;
@@ -53,6 +53,10 @@ pub const FRESH_NOTHING: Duration = Duration::from_secs(10);
 
 /// How long an answer may stand in while there is no better one.
 pub const STALE_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// The tables that are read wherever openITCOCKPIT's database is used.
+pub const TABLES: [&str; 7] =
+    ["contacts", "exports", "hosts", "services", "servicetemplates", "systemsettings", "users"];
 
 /// Kinds of lookups, as their metric names them.
 const KINDS: [&str; 3] = ["host", "service", "user"];
@@ -186,6 +190,16 @@ impl Directory {
     /// Whether the database answers, asked over a connection of its own; says why not.
     pub async fn ping(&self) -> Result<(), String> {
         self.database.ping(QUERY_TIMEOUT).await
+    }
+
+    /// Whether our account may read one of [`TABLES`]; says why not.
+    pub async fn can_read(&self, table: &'static str) -> Result<(), DirectoryError> {
+        self.ask(async |conn: &mut Conn| sql::can_read(conn, table).await).await
+    }
+
+    /// What the database's clock says.
+    pub async fn clock(&self) -> Result<UnixMillis, DirectoryError> {
+        self.ask(sql::clock).await
     }
 
     async fn ask<T>(&self, ask: impl AsyncFnOnce(&mut Conn) -> Result<T, Error>) -> Result<T, DirectoryError> {

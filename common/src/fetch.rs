@@ -74,6 +74,16 @@ impl Client {
             Some(pem) => of_pem(pem)?,
             None => of_system()?,
         };
+        Ok(Self::trusting(roots, terms))
+    }
+
+    /// A client for `http://` alone: it trusts nobody, and needs no authorities on this system.
+    #[must_use]
+    pub fn plain(terms: &Terms) -> Self {
+        Self::trusting(Vec::new(), terms)
+    }
+
+    fn trusting(roots: Vec<Certificate<'static>>, terms: &Terms) -> Self {
         let config = Agent::config_builder()
             // An alarm must not depend on what the environment says.
             .proxy(None)
@@ -85,16 +95,25 @@ impl Client {
             .user_agent(concat!("bellwire/", env!("CARGO_PKG_VERSION")))
             .tls_config(TlsConfig::builder().root_certs(RootCerts::from(roots)).build())
             .build();
-        Ok(Self {
+        Self {
             agent: config.new_agent(),
             turns: Arc::new(Semaphore::new(terms.concurrency)),
             timeout: terms.timeout,
             answer_bytes_max: terms.answer_bytes_max,
-        })
+        }
     }
 
     /// Asks for `url`, with these headers.
     pub async fn get(&self, url: &str, headers: &[(&str, &[u8])]) -> Result<Answer, FetchError> {
+        self.get_dated(url, headers).await.map(|(answer, _)| answer)
+    }
+
+    /// The same, with what the server's clock says (`Date`), if it says so.
+    pub async fn get_dated(
+        &self,
+        url: &str,
+        headers: &[(&str, &[u8])],
+    ) -> Result<(Answer, Option<String>), FetchError> {
         let request = headers.iter().fold(self.agent.get(url), |request, (name, value)| request.header(*name, *value));
         self.run(move || request.call()).await
     }
@@ -102,13 +121,13 @@ impl Client {
     /// Sends `body` to `url`, with these headers.
     pub async fn post(&self, url: &str, headers: &[(&str, &[u8])], body: Vec<u8>) -> Result<Answer, FetchError> {
         let request = headers.iter().fold(self.agent.post(url), |request, (name, value)| request.header(*name, *value));
-        self.run(move || request.send(body)).await
+        self.run(move || request.send(body)).await.map(|(answer, _)| answer)
     }
 
     async fn run(
         &self,
         call: impl FnOnce() -> Result<ureq::http::Response<ureq::Body>, ureq::Error> + Send + 'static,
-    ) -> Result<Answer, FetchError> {
+    ) -> Result<(Answer, Option<String>), FetchError> {
         let deadline = Instant::now() + self.timeout;
         let late = || FetchError::Timeout(self.timeout);
         let turn = timeout_at(deadline, Arc::clone(&self.turns).acquire_owned()).await.map_err(|_| late())?;
@@ -118,7 +137,8 @@ impl Client {
             let _turn = turn;
             let mut response = call()?;
             let body = response.body_mut().with_config().limit(max).read_to_vec()?;
-            Ok(Answer { status: response.status().as_u16(), body })
+            let date = response.headers().get("date").and_then(|date| date.to_str().ok()).map(str::to_owned);
+            Ok((Answer { status: response.status().as_u16(), body }, date))
         });
         let answered = timeout_at(deadline, asked).await.map_err(|_| late())?;
         answered.map_err(|error| FetchError::Failed(error.to_string()))?.map_err(|error: ureq::Error| match error {
@@ -177,6 +197,8 @@ mod tests {
         assert_eq!(client.get(&format!("{url}/moved"), &[]).await.unwrap().status, 302);
         let answer = client.post(&format!("{url}/echo"), &[], b"x".to_vec()).await.unwrap();
         assert_eq!((answer.status, &*answer.body), (410, &b"x"[..]));
+        let (_, date) = Client::plain(&terms()).get_dated(&format!("{url}/seen"), &[]).await.unwrap();
+        assert!(date.unwrap().ends_with(" GMT"));
     }
 
     #[tokio::test]

@@ -70,14 +70,14 @@ macro_rules! text_id {
     };
 }
 
+/// The user that `bellwire check` listens and sends as. The shared key is enough for it whatever `session-check` says, and
+/// ingest takes it whatever `user-check` says: nobody else is notified under this name.
+pub const CHECK_USER: &str = "bellwire.check";
+
 text_id!(
     /// Who receives. In openITCOCKPIT the integer user id as text.
     UserId
 );
-/// The user of `bellwire check`, which measures the whole way: it may always be notified, and listens with the shared
-/// key alone.
-pub const CHECK_USER: &str = "bellwire.check";
-
 text_id!(
     /// One browser profile of a user: the `browserUuid` that it keeps in its local storage.
     BrowserId

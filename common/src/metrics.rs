@@ -94,9 +94,19 @@ catalogue! {
         [PROTOCOL,
          LabelSet { name: "initiator", values: &["client", "network", "server"] },
          LabelSet { name: "reason", values: &["closed", "eof", "read_error", "write_error", "pong_timeout", "write_timeout", "bad_key", "bad_message",
-            "too_large", "binary", "no_identity", "hello_timeout", "flood", "user_limit", "silent", "drain", "shutdown", "internal"] }];
+            "too_large", "binary", "no_identity", "hello_timeout", "flood", "user_limit", "wrong_user", "logged_out", "revoked", "token_expired", "silent", "drain", "shutdown", "internal"] }];
     Counter GATEWAY_HANDSHAKES_REFUSED = "bellwire_gateway_handshakes_refused_total", "Connections that were refused before they became sessions, by reason.",
-        [LabelSet { name: "reason", values: &["key", "identity", "subprotocol", "not_websocket", "not_ready", "draining", "head_timeout", "full", "user_limit", "address_limit", "cross_site", "left"] }];
+        [LabelSet { name: "reason", values: &["key", "identity", "subprotocol", "not_websocket", "not_ready", "draining", "head_timeout", "full", "user_limit", "address_limit", "cross_site", "left", "origin", "failures", "session", "session_away", "token"] }];
+    Gauge GATEWAY_ACCESS_MODE = "bellwire_gateway_access_mode", "1 for the session-check that is set, 0 for the others.",
+        [LabelSet { name: "mode", values: &["required", "key-if-away", "key-only"] }];
+    Counter GATEWAY_SESSIONS_UNCHECKED = "bellwire_gateway_sessions_unchecked_total", "Connections for which the shared key was enough, by why: openITCOCKPIT was away, or session-check says so.",
+        [LabelSet { name: "reason", values: &["away", "key_only"] }];
+    Counter GATEWAY_LOGIN_CHECKS = "bellwire_gateway_login_checks_total", "Questions to openITCOCKPIT whose login a browser has, by the answer; unclear: none of use though it is there.",
+        [LabelSet { name: "result", values: &["yes", "no", "unclear", "away"] }];
+    Histogram GATEWAY_LOGIN_CHECK_SECONDS = "bellwire_gateway_login_check_seconds", "What openITCOCKPIT took to say whose login a browser has.", [], LATENCY_BUCKETS;
+    Gauge GATEWAY_OPENITCOCKPIT_AWAY = "bellwire_gateway_openitcockpit_away", "1 while openITCOCKPIT does not answer the login check.", [];
+    Counter GATEWAY_SHARED_KEY_READS = "bellwire_gateway_shared_key_reads_total", "Readings of the shared key after the start that brought another one, or one that is not taken.",
+        [LabelSet { name: "result", values: &["changed", "refused"] }];
     Counter GATEWAY_HANDSHAKES_HELD = "bellwire_gateway_handshakes_held_total", "Handshakes that were held up because more came than the rate allows.", [];
     Counter GATEWAY_NOTIFICATIONS_DELIVERED = "bellwire_gateway_notifications_delivered_total", "Notifications that a browser of their user has confirmed and shown by themselves; counted once in the cluster.", [];
     Counter GATEWAY_NOTIFICATIONS_DIGESTED = "bellwire_gateway_notifications_digested_total", "Notifications that a browser of their user has confirmed and shown in the digest of a storm; counted once in the cluster.", [];
@@ -112,7 +122,7 @@ catalogue! {
     Counter GATEWAY_TESTS = "bellwire_gateway_tests_total", "Test notifications asked for by tabs, by what became of them.",
         [LabelSet { name: "result", values: &["sent", "limited", "unavailable"] }];
     Counter GATEWAY_EVENTS_POSTS = "bellwire_gateway_events_posts_total", "What clients of event streams said by POST, by what became of it.",
-        [LabelSet { name: "result", values: &["taken", "key", "cross_site", "bad_request", "too_large", "unknown", "busy"] }];
+        [LabelSet { name: "result", values: &["taken", "key", "cross_site", "bad_request", "too_large", "unknown", "busy", "origin", "failures", "token"] }];
     Gauge GATEWAY_JWT_KEYS = "bellwire_gateway_jwt_keys", "Keys that users' tokens are checked with.", [];
     Counter GATEWAY_TOKENS_REFUSED = "bellwire_gateway_tokens_refused_total", "Users' tokens that were refused, by reason.",
         [LabelSet { name: "reason", values: &["malformed", "algorithm", "unknown_key", "signature", "expired", "not_yet", "audience", "issuer", "subject", "too_long", "too_large"] }];
@@ -124,6 +134,10 @@ catalogue! {
     Counter GATEWAY_REPORTS = "bellwire_gateway_reports_total", "Reports that this node appended, by result.",
         [LabelSet { name: "result", values: &["written", "failed"] }];
 
+    // files
+    Counter FILES_RELOADED = "bellwire_files_reloaded_total", "Files that changed and were read again, by what they are for; failed leaves what was read before.",
+        [LabelSet { name: "file", values: &["tokens", "shared_key", "jwt_keys", "certificate", "client_ca"] }, LabelSet { name: "result", values: &["ok", "failed"] }];
+
     // directory
     Counter DIRECTORY_LOOKUPS = "bellwire_directory_lookups_total", "Names and users that were looked up in openITCOCKPIT's database, by how that ended; stale is an old answer that stood in.",
         [LabelSet { name: "what", values: &["host", "service", "user"] },
@@ -132,10 +146,6 @@ catalogue! {
         [LabelSet { name: "result", values: &["answered", "refused", "away"] }];
     Histogram DIRECTORY_QUERY_SECONDS = "bellwire_directory_query_seconds", "From the query to openITCOCKPIT's database to its answer, a connection included.", [], LATENCY_BUCKETS;
     Gauge DIRECTORY_UP = "bellwire_directory_up", "1 unless openITCOCKPIT's database does not answer.", [];
-
-    // files
-    Counter FILES_RELOADED = "bellwire_files_reloaded_total", "Files that changed and were read again, by what they are for; failed leaves what was read before.",
-        [LabelSet { name: "file", values: &["tokens", "shared_key", "jwt_keys", "certificate", "client_ca"] }, LabelSet { name: "result", values: &["ok", "failed"] }];
 
     // http
     Counter HTTP_ACCEPT_ERRORS = "bellwire_http_accept_errors_total", "Failures to accept a connection, such as running out of file descriptors.", [];
@@ -278,6 +288,6 @@ mod tests {
     #[test]
     fn every_combination_exists() {
         assert_eq!(combinations(&[]), vec![Vec::<&str>::new()]);
-        assert_eq!(combinations(GATEWAY_SESSIONS_CLOSED.0.labels).len(), 4 * 3 * 18);
+        assert_eq!(combinations(GATEWAY_SESSIONS_CLOSED.0.labels).len(), 4 * 3 * 22);
     }
 }

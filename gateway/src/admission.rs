@@ -128,6 +128,11 @@ impl Drop for Turn {
 // === impl Ticket ===
 
 impl Ticket {
+    /// From where the session is, if that is known; of IPv6 the network.
+    pub(crate) fn address(&self) -> Option<IpAddr> {
+        self.address
+    }
+
     /// Counts the session for its user, once.
     pub(crate) fn belongs_to(&mut self, user: &UserId) -> Result<(), Full> {
         if self.user.is_some() {

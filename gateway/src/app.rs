@@ -16,12 +16,13 @@ use bellwire_common::ids::{self, NodeId};
 use bellwire_common::log::{RETENTION_MS, SharedLog};
 use bellwire_common::notification::limits::TTL_SECONDS_MAX;
 
+use crate::access::{Access, revoke};
 pub use crate::admission::SessionLimits;
 use crate::delivery::{Limits, READ_BACK_EXTRA_MS};
 use crate::edge;
 use crate::hub::Hub;
 use crate::meters::Meters;
-use crate::protocol::{End, Protocol, SharedKey};
+use crate::protocol::{End, Protocol};
 use crate::pulse::Pulse;
 pub use crate::relay::Relay;
 use crate::shard::{Shard, Signals};
@@ -44,8 +45,8 @@ const BROWSERS_MAX: usize = 16;
 pub struct GatewaySettings {
     /// How long a notification is worth showing, in milliseconds; also how long a browser may be away and lose nothing.
     pub ttl_ms: u64,
-    /// The key that tabs must know; without one no tab gets in.
-    pub shared_key: Option<SharedKey>,
+    /// Who may listen.
+    pub access: Access,
     /// Bounds on sessions.
     pub limits: SessionLimits,
     /// Proxies whose `X-Forwarded-For` is believed: what they forward counts for the address behind them.
@@ -92,7 +93,7 @@ impl Gateway {
         let hub = Hub::new(node, shards, settings, meters);
         info!(%node, shards = log.shards(), "gateway starts");
         let stop = CancellationToken::new();
-        let (caught_up, tasks) = hub
+        let (caught_up, mut tasks): (_, Vec<_>) = hub
             .shards
             .iter()
             .map(|shard| {
@@ -107,6 +108,8 @@ impl Gateway {
                 (receiver, tokio::spawn(Arc::clone(shard).run(hub.ttl_ms, signals)))
             })
             .unzip();
+        let (follower, until) = (Arc::clone(&hub), stop.clone());
+        tasks.push(tokio::spawn(async move { follower.access.follow(until).await }));
         Self { hub, caught_up, stop, tasks, relay }
     }
 
@@ -123,9 +126,9 @@ impl Gateway {
         edge::router(Arc::clone(&self.hub))
     }
 
-    /// What the admin server answers beside its own: `/trace`.
+    /// What the admin server answers beside its own: `/trace` and `/revoke`.
     pub fn admin_router(&self) -> Router {
-        trace::http::router(Arc::clone(&self.hub))
+        trace::http::router(Arc::clone(&self.hub)).merge(revoke::router(Arc::clone(&self.hub)))
     }
 
     /// Whether it goes on, for a watchdog.

@@ -1,5 +1,6 @@
 //! The gateway's HTTP edge: turns handshakes, and requests for event streams, into sessions.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::Router;
@@ -12,12 +13,13 @@ use axum::routing::any;
 use bellwire_common::http::{Peer, Traffic};
 use bellwire_common::metrics::{GATEWAY_HANDSHAKES_HELD, GATEWAY_HANDSHAKES_REFUSED};
 
+use crate::access::{Caller, Denied, Pass};
 use crate::admission::{Full, Ticket};
 use crate::assets;
 use crate::hub::Hub;
 use crate::peer;
-use crate::protocol::{FRAME_BYTES_MAX, Handshake, Identity, Protocol, decide};
-use crate::session::{self, Socket, WebSocket};
+use crate::protocol::{FRAME_BYTES_MAX, Handshake, Identity, Offer, Protocol, decide};
+use crate::session::{self, Arrival, Socket, WebSocket};
 
 mod events;
 
@@ -28,6 +30,7 @@ const WRITE_BUFFER_BYTES: usize = 4 * 1024;
 /// The write buffer holds one more frame than [`WRITE_BUFFER_BYTES`], the largest one included.
 const WRITE_BUFFER_BYTES_MAX: usize = 128 * 1024;
 
+const UNAUTHORIZED: &str = "Unauthorized\n";
 const GOING: &str = "this node is going; connect again\n";
 const FULL_NODE: &str = "this node has as many tabs as it may (max-sessions); connect again later\n";
 const FULL_USER: &str = "this user has as many tabs here as one may (max-sessions-per-user); close some\n";
@@ -52,55 +55,72 @@ async fn dispatch(State(hub): State<Arc<Hub>>, request: Request) -> Response {
 }
 
 async fn handshake(hub: Arc<Hub>, request: Request) -> Response {
-    let (mut parts, _body) = request.into_parts();
+    let (parts, _body) = request.into_parts();
+    // Both are answers.
+    enter(hub, parts).await.unwrap_or_else(|refused| refused)
+}
+
+async fn enter(hub: Arc<Hub>, mut parts: Parts) -> Result<Response, Response> {
     if !wants_websocket(&parts.headers) && !has_query_identity(&parts.uri) {
-        return refuse(StatusCode::NOT_FOUND, "not found\n", "not_websocket");
+        return Err(refuse(StatusCode::NOT_FOUND, "not found\n", "not_websocket"));
     }
+    let going = || refuse(StatusCode::SERVICE_UNAVAILABLE, GOING, "draining");
     if hub.is_draining() {
-        return refuse(StatusCode::SERVICE_UNAVAILABLE, GOING, "draining");
+        return Err(going());
     }
-    let offered = offered(&parts.headers);
-    let accepted = match decide(offered.as_deref(), parts.uri.query(), hub.key.as_ref()) {
-        Handshake::Refuse { status, body, reason } => {
-            return refuse(StatusCode::from_u16(status).unwrap_or(StatusCode::UNAUTHORIZED), body, reason);
+    let address = address(&hub, &parts);
+    hub.access.may_try(&parts.headers, address).map_err(turn_away)?;
+    let accepted = decided(&hub, &parts).inspect_err(|reason| {
+        if *reason == "key" {
+            hub.access.failed(address);
         }
-        Handshake::Accept { protocol, subprotocol, identity } => Accepted { protocol, subprotocol, identity },
-    };
-    let upgrade = match WebSocketUpgrade::from_request_parts(&mut parts, &()).await {
-        Ok(upgrade) => upgrade,
-        Err(rejection) => {
-            GATEWAY_HANDSHAKES_REFUSED.count(&["not_websocket"]);
-            return rejection.into_response();
-        }
-    };
-    let ticket = match admit(&hub, &parts, accepted.identity.as_ref()) {
-        Ok(ticket) => ticket,
-        Err(full) => return full_up(full),
-    };
+    });
+    let accepted = accepted.map_err(|reason| refuse(StatusCode::UNAUTHORIZED, UNAUTHORIZED, reason))?;
+    let upgrade = WebSocketUpgrade::from_request_parts(&mut parts, &()).await.map_err(|rejection| {
+        GATEWAY_HANDSHAKES_REFUSED.count(&["not_websocket"]);
+        rejection.into_response()
+    })?;
+    let mut ticket = hub.admission.admit(address).map_err(full_up)?;
     hold(&hub).await;
+    let user = accepted.identity.as_ref().map(|identity| &identity.user);
+    let is_native = accepted.protocol.is_native();
+    let caller = Caller { token: accepted.token.as_deref(), user, is_native, address };
+    let pass = hub.access.admit(caller, &parts.headers).await.map_err(turn_away)?;
+    // Not before it is known to be this user: others could take all places.
+    user.map_or(Ok(()), |user| ticket.belongs_to(user)).map_err(full_up)?;
     if hub.is_draining() {
-        return refuse(StatusCode::SERVICE_UNAVAILABLE, GOING, "draining");
+        return Err(going());
     }
     let traffic = parts.extensions.get::<Traffic>().cloned().unwrap_or_default();
-    accept(hub, upgrade, accepted, ticket, traffic)
+    Ok(accept(hub, upgrade, accepted, pass, ticket, traffic))
 }
 
 struct Accepted {
     protocol: Protocol,
     subprotocol: Option<&'static str>,
     identity: Option<Identity>,
+    token: Option<String>,
 }
 
-/// A place for the session; V2 says in the handshake for which user.
-fn admit(hub: &Arc<Hub>, parts: &Parts, identity: Option<&Identity>) -> Result<Ticket, Full> {
+/// What the handshake asks for, or the reason for which it is refused.
+fn decided(hub: &Hub, parts: &Parts) -> Result<Accepted, &'static str> {
+    let offered = offered(&parts.headers);
+    let takes_tokens = hub.access.takes_tokens();
+    let elsewhere = if takes_tokens { hub.access.token_of(&parts.headers) } else { None };
+    let offer = Offer { subprotocols: offered.as_deref(), query: parts.uri.query(), token: elsewhere };
+    match decide(offer, hub.access.keys().current().as_ref(), takes_tokens) {
+        Handshake::Refuse { reason, .. } => Err(reason),
+        Handshake::Accept { protocol, subprotocol, identity, token } => {
+            Ok(Accepted { protocol, subprotocol, identity, token: token.map(str::to_owned) })
+        }
+    }
+}
+
+/// From where a request comes, if that is known.
+fn address(hub: &Hub, parts: &Parts) -> Option<IpAddr> {
     let forwarded = parts.headers.get_all(FORWARDED_FOR).iter().map(HeaderValue::as_bytes);
     let peer = parts.extensions.get::<Peer>().map(|Peer(peer)| peer.ip());
-    let client = peer.and_then(|peer| peer::client(peer, forwarded, &hub.trusted_proxies));
-    let mut ticket = hub.admission.admit(client)?;
-    if let Some(identity) = identity {
-        ticket.belongs_to(&identity.user)?;
-    }
-    Ok(ticket)
+    peer.and_then(|peer| peer::client(peer, forwarded, &hub.trusted_proxies))
 }
 
 /// Tabs that come back in step are let in one by one. Refusing them would bring them all back in step again.
@@ -121,8 +141,15 @@ fn full_up(full: Full) -> Response {
     }
 }
 
-fn accept(hub: Arc<Hub>, upgrade: WebSocketUpgrade, accepted: Accepted, ticket: Ticket, traffic: Traffic) -> Response {
-    let Accepted { protocol, subprotocol, identity } = accepted;
+fn accept(
+    hub: Arc<Hub>,
+    upgrade: WebSocketUpgrade,
+    accepted: Accepted,
+    pass: Pass,
+    ticket: Ticket,
+    traffic: Traffic,
+) -> Response {
+    let Accepted { protocol, subprotocol, identity, .. } = accepted;
     let mut upgrade = upgrade
         .read_buffer_size(READ_BUFFER_BYTES)
         .write_buffer_size(WRITE_BUFFER_BYTES)
@@ -136,7 +163,7 @@ fn accept(hub: Arc<Hub>, upgrade: WebSocketUpgrade, accepted: Accepted, ticket: 
     upgrade.on_upgrade(move |socket| {
         let seat = hub.seat(protocol, ticket);
         let socket = Socket::WebSocket(WebSocket::new(socket, traffic));
-        tokio::spawn(session::serve(socket, seat, protocol, identity, None));
+        tokio::spawn(session::serve(socket, seat, Arrival { protocol, identity, first: None, pass }));
         std::future::ready(())
     })
 }
@@ -157,7 +184,19 @@ fn offered(headers: &HeaderMap) -> Option<String> {
     Some(values.map(|value| value.to_str().unwrap_or("?")).collect::<Vec<_>>().join(","))
 }
 
-fn refuse(status: StatusCode, body: &'static str, reason: &'static str) -> Response {
+fn turn_away(denied: Denied) -> Response {
+    let mut response = match denied {
+        // As V2's own server says it, whatever is wrong.
+        Denied::Login | Denied::Token => refuse(denied.status(), UNAUTHORIZED, denied.label()),
+        _ => refuse(denied.status(), format!("{}\n", denied.detail()), denied.label()),
+    };
+    if let Some(seconds) = denied.retry_after() {
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    response
+}
+
+fn refuse(status: StatusCode, body: impl IntoResponse, reason: &'static str) -> Response {
     GATEWAY_HANDSHAKES_REFUSED.count(&[reason]);
     let headers = [(header::CONTENT_TYPE, "text/plain; charset=utf-8"), (header::X_CONTENT_TYPE_OPTIONS, "nosniff")];
     (status, headers, body).into_response()

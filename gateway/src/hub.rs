@@ -7,14 +7,15 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
-use bellwire_common::ids::{self, NodeId, UserId};
+use bellwire_common::ids::{self, BrowserId, NodeId, UserId};
 use ipnet::IpNet;
 
+use crate::access::Access;
 use crate::admission::{Admission, Ticket};
 use crate::app::GatewaySettings;
 use crate::delivery::Reached;
 use crate::meters::Meters;
-use crate::protocol::{End, Protocol, SharedKey};
+use crate::protocol::{End, Protocol};
 use crate::shard::Shard;
 use crate::streams::Streams;
 use crate::tab::Tab;
@@ -22,7 +23,7 @@ use crate::tab::Tab;
 pub(crate) struct Hub {
     pub(crate) node: NodeId,
     pub(crate) shards: Vec<Arc<Shard>>,
-    pub(crate) key: Option<SharedKey>,
+    pub(crate) access: Access,
     pub(crate) ttl_ms: u64,
     pub(crate) meters: Arc<Meters>,
     pub(crate) admission: Arc<Admission>,
@@ -57,7 +58,7 @@ impl Hub {
         Arc::new(Self {
             node,
             shards,
-            key: settings.shared_key,
+            access: settings.access,
             ttl_ms: settings.ttl_ms,
             meters,
             admission: Admission::new(settings.limits),
@@ -119,6 +120,13 @@ impl Hub {
     /// Wakes every session: a status value has changed.
     pub(crate) fn on_status(&self) {
         self.lock().values().for_each(|(_, tab)| tab.status());
+    }
+
+    /// Ends the sessions of this user, of one browser or of all, and says how many.
+    pub(crate) fn revoke(&self, user: &UserId, browser: Option<&BrowserId>) -> usize {
+        let known = self.shard_of(user).tabs_of(user, browser).iter().filter(|tab| tab.revoke()).count();
+        // Also those that have not said for whom they listen.
+        known + if browser.is_none() { self.access.revoke(user) } else { 0 }
     }
 
     /// From now on no session is taken.

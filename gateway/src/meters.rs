@@ -129,6 +129,10 @@ fn zero() {
         }
     }
     catalogue::GATEWAY_HANDSHAKES_REFUSED.zero();
+    catalogue::GATEWAY_SESSIONS_UNCHECKED.zero();
+    catalogue::GATEWAY_LOGIN_CHECKS.zero();
+    catalogue::GATEWAY_OPENITCOCKPIT_AWAY.zero();
+    catalogue::GATEWAY_SHARED_KEY_READS.zero();
     catalogue::GATEWAY_HANDSHAKES_HELD.zero();
     catalogue::GATEWAY_NOTIFICATIONS_DELIVERED.zero();
     catalogue::GATEWAY_NOTIFICATIONS_DIGESTED.zero();

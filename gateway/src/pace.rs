@@ -52,6 +52,11 @@ impl Pace {
         self.paid_until = self.paid_until.max(now).saturating_add(rate.every.saturating_mul(cost));
     }
 
+    /// Whether all that came is paid off: it is as if nothing had come.
+    pub(crate) fn is_paid(self, now: u64) -> bool {
+        self.paid_until <= now
+    }
+
     /// What was counted once came to nothing.
     pub(crate) fn give_back(&mut self, rate: Rate) {
         self.paid_until = self.paid_until.saturating_sub(rate.every);

@@ -34,7 +34,7 @@ pub use dialect::{Dialect, Proof, Step, TabEvent, TestMessage};
 pub use end::{Advice, End};
 pub(crate) use handshake::decoded;
 use handshake::parameter;
-pub use handshake::{Handshake, NATIVE_SUBPROTOCOL, V2_SUBPROTOCOL, decide};
+pub use handshake::{Handshake, NATIVE_SUBPROTOCOL, Offer, V2_SUBPROTOCOL, decide, is_token};
 pub use key::{KEY_BYTES_MAX, KEY_BYTES_MIN, KeyError, SharedKey};
 
 /// Largest message that a tab may send, in bytes, in every protocol. openITCOCKPIT's V2 server has this limit.

@@ -12,16 +12,17 @@ use axum::extract::ws::Message;
 use futures_util::FutureExt;
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
-use bellwire_common::ids::{BrowserId, Offset, UserId};
+use bellwire_common::ids::{BrowserId, Offset, UnixMillis, UserId};
 use bellwire_common::metrics::GATEWAY_TESTS;
 
+use crate::access::{Pass, Standing};
 use crate::delivery::reporter::Mine;
 use crate::delivery::{Position, Reached};
 use crate::hub::Seat;
 use crate::liveness::{Due, Liveness, PING_EVERY_MS};
 use crate::pace::{Allowance, Pace, Rate};
 use crate::protocol::native::{self, ErrorCode};
-use crate::protocol::{self, Dialect, End, Identity, Proof, Protocol, TabEvent, TestMessage};
+use crate::protocol::{self, Dialect, End, Identity, Proof, Protocol, SharedKey, TabEvent, TestMessage};
 use crate::shard::Shard;
 use crate::storm::Digest;
 use crate::tab::Reasons;
@@ -54,6 +55,11 @@ pub(crate) struct Session {
     socket: Socket,
     dialect: Dialect,
     seat: Seat,
+    standing: Standing,
+    /// When its token expires.
+    expires: Option<u64>,
+    /// The shared key that counted when it came: V1 tabs say it with each message, for as long as they are open.
+    key: Option<SharedKey>,
     /// What the tab said before it was connected: a stream's request stands for its hello.
     first: Option<Box<TabEvent>>,
     liveness: Liveness,
@@ -69,6 +75,16 @@ pub(crate) struct Session {
     allowance: Allowance,
     /// What of a storm is to be told yet, where the tab cannot make digests itself and is to have them.
     storm: Option<Box<Digest>>,
+}
+
+/// Who comes in.
+pub(crate) struct Arrival {
+    pub(crate) protocol: Protocol,
+    /// Whose tab it is, where the handshake says so.
+    pub(crate) identity: Option<Identity>,
+    /// What stands for its first message.
+    pub(crate) first: Option<TabEvent>,
+    pub(crate) pass: Pass,
 }
 
 /// Where an announced session gets its notifications; its drop tells the shard that the session is over.
@@ -89,13 +105,12 @@ impl Drop for Place {
 
 /// Serves a tab until its session ends, and counts the end. The task is little more than a pointer: what only
 /// messages need is allocated with them, because most tabs are idle most of the time.
-pub(crate) fn serve(
-    socket: Socket,
-    seat: Seat,
-    protocol: Protocol,
-    identity: Option<Identity>,
-    first: Option<TabEvent>,
-) -> impl Future<Output = ()> + Send {
+pub(crate) fn serve(socket: Socket, seat: Seat, arrival: Arrival) -> impl Future<Output = ()> + Send {
+    let Arrival { protocol, identity, first, pass } = arrival;
+    let expires = pass.expires_in_ms(UnixMillis::now()).map(|after| seat.hub.now().saturating_add(after));
+    let user = identity.as_ref().map(|identity| &identity.user);
+    let standing = seat.hub.access.enter(pass, seat.number, &seat.tab, user);
+    let key = (protocol == Protocol::V1).then(|| seat.hub.access.keys().current()).flatten();
     let storm = (!protocol.is_native() && seat.hub.digests(protocol)).then(Box::<Digest>::default);
     let mut session = Box::new(Session {
         liveness: Liveness::new(protocol, seat.hub.now()),
@@ -103,6 +118,9 @@ pub(crate) fn serve(
         dialect: Dialect::new(protocol, identity, fastrand::u64(..)),
         socket,
         seat,
+        standing,
+        expires,
+        key,
         first: first.map(Box::new),
         place: None,
         missed: 0,
@@ -176,7 +194,7 @@ impl Session {
             Heard::Message(Message::Binary(_)) => self.dialect.on_binary(),
             Heard::Message(Message::Text(text)) => {
                 self.on_posted();
-                let step = self.dialect.on_text(&text, self.seat.hub.key.as_ref());
+                let step = self.dialect.on_text(&text, self.key.as_ref());
                 self.on_page_spoke(&step);
                 step
             }
@@ -224,6 +242,9 @@ impl Session {
 
     async fn on_announce(&mut self, identity: Identity, cursor: Option<&str>) -> Result<(), End> {
         let Some(greeted) = self.greeted.take() else { return Ok(()) };
+        if !self.standing.claim(&identity.user) {
+            return Err(End::WrongUser);
+        }
         self.seat.ticket.belongs_to(&identity.user).map_err(|_| End::UserLimit)?;
         let hub = &self.seat.hub;
         let shard = Arc::clone(hub.shard_of(&identity.user));
@@ -316,6 +337,9 @@ impl Session {
     // --- what the shard has ---
 
     async fn on_woken(&mut self, reasons: Reasons) -> Result<(), End> {
+        if let Some(end) = reasons.end() {
+            return Err(end);
+        }
         if reasons.drain() && self.leaving.is_none() {
             let now = self.seat.hub.now();
             self.leaving = Some(now + PROOF_BEFORE_DRAIN_MS);
@@ -342,6 +366,9 @@ impl Session {
 
     /// Sends what is next, and does what the deadlines ask for; says when to come back at the latest.
     async fn do_what_is_due(&mut self) -> Result<u64, End> {
+        if self.expires.is_some_and(|at| at <= self.seat.hub.now()) {
+            return Err(End::TokenExpired);
+        }
         let mut fed = Fed::default();
         match self.leaving {
             None => fed = self.feed_next().await?,
@@ -374,7 +401,7 @@ impl Session {
         let deadline = if fed.more { self.seat.hub.now() } else { deadline };
         let digest = self.storm.as_ref().and_then(|storm| storm.due_at()).filter(|_| self.leaving.is_none());
         let deadline = digest.map_or(deadline, |due| due.min(deadline));
-        Ok(self.leaving.map_or(deadline, |until| until.min(deadline)))
+        Ok([self.leaving, self.expires].into_iter().flatten().fold(deadline, u64::min))
     }
 
     /// Reads what the tab has said already.
@@ -407,6 +434,9 @@ impl Session {
     async fn close(&mut self, protocol: Protocol, end: End) {
         self.place = None;
         self.seat.ended(end);
+        if matches!(end, End::BadKey | End::WrongUser) {
+            self.seat.hub.access.failed(self.seat.ticket.address());
+        }
         if let Some((code, reason)) = end.close_frame(protocol) {
             let _ = timeout(CLOSE_WITHIN, self.socket.close(code, reason)).await;
         } else if end == End::Closed {

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use tokio::sync::Notify;
 
-use bellwire_common::ids::{self, NodeId, Offset, UnixMillis};
+use bellwire_common::ids::{self, BrowserId, NodeId, Offset, UnixMillis, UserId};
 use bellwire_common::log::{AppendError, Safety, SharedLog};
 use bellwire_common::record::{Record, Report};
 
@@ -128,6 +128,12 @@ impl Shard {
         let now = self.now();
         self.lock().replica.stall(now, number);
         self.changed.notify_one();
+    }
+
+    /// Sessions of this user, of one browser or of all.
+    pub(crate) fn tabs_of(&self, user: &UserId, browser: Option<&BrowserId>) -> Vec<Arc<Tab>> {
+        let state = self.lock();
+        state.replica.numbers_of(user, browser).filter_map(|number| state.tabs.get(&number).cloned()).collect()
     }
 
     /// What a session at `position` is to be sent now.

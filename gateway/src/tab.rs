@@ -4,11 +4,15 @@ use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 use tokio::sync::Notify;
 
+use crate::protocol::End;
+
 const NEXT: u8 = 1;
 const PROVE: u8 = 2;
 const STATUS: u8 = 4;
 const DRAIN: u8 = 8;
 const TEST_FAILED: u8 = 16;
+const REVOKED: u8 = 32;
+const LOGGED_OUT: u8 = 64;
 
 /// Wakes a session and says why. Reasons add up until the session takes them.
 #[derive(Debug, Default)]
@@ -49,6 +53,16 @@ impl Tab {
         self.signal(TEST_FAILED);
     }
 
+    /// Somebody who runs the node ends it; whether it did not know yet.
+    pub(crate) fn revoke(&self) -> bool {
+        self.signal(REVOKED)
+    }
+
+    /// Its login counts no longer; whether it did not know yet.
+    pub(crate) fn log_out(&self) -> bool {
+        self.signal(LOGGED_OUT)
+    }
+
     /// Whether the session's end is still to be counted; whoever asks counts it.
     pub(crate) fn count_end(&self) -> bool {
         !self.counted.swap(true, Ordering::AcqRel)
@@ -60,11 +74,14 @@ impl Tab {
         Reasons(self.reasons.swap(0, Ordering::AcqRel))
     }
 
-    fn signal(&self, reason: u8) {
+    /// Whether the reason is new.
+    fn signal(&self, reason: u8) -> bool {
         // Whoever finds a reason pending has nothing to wake: the session has not taken it yet.
-        if self.reasons.fetch_or(reason, Ordering::AcqRel) & reason == 0 {
+        let is_new = self.reasons.fetch_or(reason, Ordering::AcqRel) & reason == 0;
+        if is_new {
             self.wake.notify_one();
         }
+        is_new
     }
 }
 
@@ -83,5 +100,16 @@ impl Reasons {
 
     pub(crate) fn test_failed(self) -> bool {
         self.0 & TEST_FAILED != 0
+    }
+
+    /// Why the session must end at once, if it must.
+    pub(crate) fn end(self) -> Option<End> {
+        if self.0 & REVOKED != 0 {
+            Some(End::Revoked)
+        } else if self.0 & LOGGED_OUT != 0 {
+            Some(End::LoggedOut)
+        } else {
+            None
+        }
     }
 }

@@ -9,6 +9,7 @@ use bellwire_common::log::memory::MemoryLog;
 use bellwire_common::log::{Safety, SharedLog};
 use bellwire_common::notification::{Kind, Notification, Object};
 use bellwire_common::record::{Notify, Record};
+use bellwire_gateway::access::{Access, KeyRing};
 use bellwire_gateway::app::{Gateway, GatewaySettings, SessionLimits};
 use bellwire_gateway::protocol::{Protocol, SharedKey};
 use bellwire_testkit::tab::{Front, Profile, Tab};
@@ -16,12 +17,16 @@ use ipnet::IpNet;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+#[path = "node/access.rs"]
+mod access;
 #[path = "node/assets.rs"]
 mod assets;
 #[path = "node/cases.rs"]
 mod cases;
 #[path = "node/events.rs"]
 mod events;
+#[path = "node/keys.rs"]
+mod keys;
 #[path = "node/limits.rs"]
 mod limits;
 #[path = "node/relay.rs"]
@@ -88,15 +93,9 @@ impl Node {
 
 fn settings() -> GatewaySettings {
     let key = SharedKey::try_new(bellwire_testkit::bellwire::KEY).expect("a key");
-    let (shared_key, trusted_proxies) = (Some(key), Vec::new());
-    GatewaySettings {
-        ttl_ms: TTL_MS,
-        shared_key,
-        limits: LIMITS,
-        trusted_proxies,
-        digests: vec![Protocol::Native],
-        relay: None,
-    }
+    let (access, trusted_proxies) = (Access::key_only(KeyRing::fixed(Some(key))), Vec::new());
+    let digests = vec![Protocol::Native];
+    GatewaySettings { ttl_ms: TTL_MS, access, limits: LIMITS, trusted_proxies, digests, relay: None }
 }
 
 fn log() -> SharedLog {

@@ -9,6 +9,7 @@ use mysql_async::{Conn, Error};
 
 use super::key::{Answer, Key, User, Uuid};
 use super::{Device, ExportState, RelayRow};
+use crate::ids::UnixMillis;
 use crate::notification::limits::NAME_BYTES_MAX;
 use crate::settings::Secret;
 
@@ -48,6 +49,17 @@ pub(super) async fn names(conn: &mut Conn, keys: &[Key]) -> Result<HashMap<Key, 
         (!name.trim().is_empty()).then(|| (key, Answer::Name(Arc::from(name))))
     });
     Ok(named.collect())
+}
+
+/// Reads nothing of a table, which takes the right to.
+pub(super) async fn can_read(conn: &mut Conn, table: &'static str) -> Result<(), Error> {
+    conn.query_drop(format!("SELECT 1 FROM `{table}` LIMIT 0")).await
+}
+
+/// The clock of the database's machine.
+pub(super) async fn clock(conn: &mut Conn) -> Result<UnixMillis, Error> {
+    let millis: Option<u64> = conn.query_first("SELECT CAST(UNIX_TIMESTAMP(NOW(3)) * 1000 AS UNSIGNED)").await?;
+    Ok(UnixMillis(millis.unwrap_or_default()))
 }
 
 /// Users, and what their contacts have switched on, in one query.

@@ -9,7 +9,7 @@ use clap::{Arg, ArgAction, Command};
 
 use super::nearest::nearest;
 use super::table::{Default, Role, Setting, Shown, TABLE};
-use super::{Problem, Sources};
+use super::{Invalid, Problem, Sources};
 
 /// Name of the environment variable with the TOML file's path.
 pub const CONFIG_ENV: &str = "BELLWIRE_CONFIG";
@@ -117,11 +117,23 @@ fn flag(setting: &'static Setting, default: Default) -> Arg {
     ))
 }
 
-/// A text and where it came from.
+/// The text of a setting and where it came from. Its [`fmt::Debug`] shows no text, which may be a secret.
 #[derive(Clone)]
-pub(super) struct Given {
-    pub(super) text: String,
-    pub(super) source: Source,
+pub struct Given {
+    /// As it was given.
+    pub text: String,
+    /// Where.
+    pub source: Source,
+}
+
+/// The settings that flags, environment and file give, unchecked: for commands that work beside a node.
+///
+/// # Errors
+/// Names that do not exist, and a file that cannot be read.
+pub fn given(role: Role, sources: &Sources<'_>) -> Result<BTreeMap<&'static str, Given>, Invalid> {
+    let mut problems = Vec::new();
+    let given = collect(role, sources, &mut problems);
+    if problems.is_empty() { Ok(given) } else { Err(Invalid(problems)) }
 }
 
 impl fmt::Debug for Given {

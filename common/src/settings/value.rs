@@ -259,6 +259,12 @@ pub(super) fn shared_key(text: &str) -> Result<Secret, String> {
     secret(text)
 }
 
+/// What a file holds as shared key, without the white space around it; openITCOCKPIT's factory setting only if that is
+/// allowed. The error never quotes it.
+pub fn shared_key_of(text: &str, allows_default: bool) -> Result<Secret, String> {
+    if allows_default { secret(text.trim()) } else { shared_key(text.trim()) }
+}
+
 /// The text of a PEM file with at least one certificate.
 pub(super) fn certificates(text: &str) -> Result<String, String> {
     if text.contains("-----BEGIN CERTIFICATE-----") {
@@ -342,6 +348,8 @@ mod tests {
             assert!(!secret(text).unwrap_err().contains("s3cret"), "{text}");
         }
         assert!(shared_key(KNOWN_TO_EVERYBODY).unwrap_err().contains("everybody knows"));
+        assert!(shared_key_of(KNOWN_TO_EVERYBODY, false).is_err());
+        assert_eq!(shared_key_of(" UNSAVE_DEFAULT_CHANGE_ASAP\n", true).unwrap().expose(), KNOWN_TO_EVERYBODY);
         assert_eq!(shared_key(&"a".repeat(SECRET_BYTES_MAX)).unwrap().expose().len(), SECRET_BYTES_MAX);
     }
 }

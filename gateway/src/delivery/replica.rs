@@ -1,7 +1,7 @@
 //! One node's copy of one shard: the fold, what the node has to report of its own sessions, and when. Pure: the caller
 //! reads the log and the clock, appends what it is given, and says what became of it.
 
-use bellwire_common::ids::{NodeId, Offset, SessionId, UnixMillis};
+use bellwire_common::ids::{BrowserId, NodeId, Offset, SessionId, UnixMillis, UserId};
 use bellwire_common::record::{Entry as Line, Record, Report};
 
 use super::reporter::{Mine, Reporter};
@@ -75,6 +75,15 @@ impl<X> Replica<X> {
     #[must_use]
     pub fn sessions(&self) -> usize {
         self.reporter.sessions()
+    }
+
+    /// Those of this user, of one browser or of all.
+    pub fn numbers_of<'a>(
+        &'a self,
+        user: &'a UserId,
+        browser: Option<&'a BrowserId>,
+    ) -> impl Iterator<Item = u64> + 'a {
+        self.reporter.numbers_of(user, browser)
     }
 
     // --- the node's own sessions ---

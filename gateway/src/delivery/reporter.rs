@@ -146,6 +146,16 @@ impl Reporter {
         self.barrier = self.number + 1;
     }
 
+    /// Sessions of this user, of one browser or of all.
+    pub fn numbers_of<'a>(
+        &'a self,
+        user: &'a UserId,
+        browser: Option<&'a BrowserId>,
+    ) -> impl Iterator<Item = u64> + 'a {
+        let is_meant = move |mine: &Mine| mine.user == *user && browser.is_none_or(|browser| mine.browser == *browser);
+        self.sessions.iter().filter(move |(_, mine)| is_meant(mine)).map(|(number, _)| *number)
+    }
+
     /// Whether this node may send, and count.
     #[must_use]
     pub fn may_send<X>(&self, machine: &Machine<X>) -> bool {

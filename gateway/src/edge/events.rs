@@ -1,5 +1,6 @@
 //! `GET /events` and `POST /events`: sessions for networks that break WebSockets.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,24 +16,22 @@ use bellwire_common::http::{Place, Traffic};
 use bellwire_common::metrics::{GATEWAY_EVENTS_POSTS, GATEWAY_HANDSHAKES_REFUSED};
 use bellwire_common::notification::FieldError;
 
-use super::{FULL_ADDRESS, FULL_NODE, FULL_USER, GOING, admit, hold};
+use super::{FULL_ADDRESS, FULL_NODE, FULL_USER, GOING, address, hold};
+use crate::access::{self, COOKIE_NAME, Caller, Denied};
 use crate::admission::Full;
 use crate::hub::Hub;
 use crate::protocol::events::{self, Asked, BODY_BYTES_MAX};
-use crate::protocol::{FRAME_BYTES_MAX, Protocol, SharedKey, TabEvent};
-use crate::session::{self, Socket, Stream};
+use crate::protocol::{FRAME_BYTES_MAX, Protocol, SharedKey, TabEvent, is_token};
+use crate::session::{self, Arrival, Socket, Stream};
 use crate::streams::NotSaid;
 
 pub(super) const PATH: &str = "/events";
 
-/// The cookie that a site sets for its pages, HttpOnly, with the key as its value.
-const COOKIE: &str = "bellwire_token";
-const FETCH_SITE: &str = "sec-fetch-site";
 const LAST_EVENT_ID: &str = "last-event-id";
 const ACCEL_BUFFERING: &str = "x-accel-buffering";
 
 /// When who is refused for the moment may ask again.
-const RETRY_AFTER_SECONDS: &str = "2";
+const RETRY_AFTER_SECONDS: u64 = 2;
 /// So long may the body of a POST take.
 const BODY_WITHIN: Duration = Duration::from_secs(10);
 
@@ -42,6 +41,14 @@ struct Refusal {
     status: StatusCode,
     detail: String,
     field: Option<FieldError>,
+    retry_after: u64,
+}
+
+/// What was sent to show who it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Shown<'a> {
+    Key,
+    Token(&'a str),
 }
 
 pub(super) async fn answer(hub: Arc<Hub>, request: Request) -> Response {
@@ -67,12 +74,17 @@ async fn open(hub: Arc<Hub>, parts: Parts) -> Result<Response, Refusal> {
     if hub.is_draining() {
         return Err(going());
     }
-    may(&parts.headers, hub.key.as_ref())?;
+    let from = address(&hub, &parts);
+    let shown = may(&hub, &parts.headers, from)?;
     let last = parts.headers.get(LAST_EVENT_ID).and_then(|value| value.to_str().ok());
     let Asked { identity, cursor } = events::asked(parts.uri.query().unwrap_or(""), last)
         .map_err(|wrong| Refusal::of_field("identity", StatusCode::BAD_REQUEST, wrong))?;
-    let ticket = admit(&hub, &parts, Some(&identity))?;
+    let mut ticket = hub.admission.admit(from)?;
     hold(&hub).await;
+    let token = if let Shown::Token(token) = shown { Some(token) } else { None };
+    let caller = Caller { token, user: Some(&identity.user), is_native: true, address: from };
+    let pass = hub.access.admit(caller, &parts.headers).await?;
+    ticket.belongs_to(&identity.user)?;
     if hub.is_draining() {
         return Err(going());
     }
@@ -84,7 +96,8 @@ async fn open(hub: Arc<Hub>, parts: Parts) -> Result<Response, Refusal> {
     let seat = hub.seat(Protocol::Events, ticket);
     let (stream, body) = Stream::new(hub.streams.open(seat.number), traffic);
     let hello = TabEvent::Announce { identity, cursor };
-    tokio::spawn(session::serve(Socket::Stream(stream), seat, Protocol::Events, None, Some(hello)));
+    let arrival = Arrival { protocol: Protocol::Events, identity: None, first: Some(hello), pass };
+    tokio::spawn(session::serve(Socket::Stream(stream), seat, arrival));
     Ok(stream_of(body))
 }
 
@@ -101,7 +114,13 @@ fn stream_of(body: Body) -> Response {
 
 async fn say(hub: &Hub, request: Request) -> Result<(), Refusal> {
     let (parts, body) = request.into_parts();
-    may(&parts.headers, hub.key.as_ref())?;
+    let from = address(hub, &parts);
+    if let Shown::Token(token) = may(hub, &parts.headers, from)?
+        && !hub.access.is_token_good(token)
+    {
+        hub.access.failed(from);
+        return Err(Denied::Token.into());
+    }
     // What a form of another site can send has another type.
     if !is_json(&parts.headers) {
         return Err(Refusal::bad(
@@ -152,61 +171,52 @@ fn too_large() -> Refusal {
     Refusal::of_field("too_large", StatusCode::PAYLOAD_TOO_LARGE, wrong)
 }
 
-/// Whether whoever asks knows the key: by the header that a script sets, or by the cookie, which browsers also send for
-/// pages of other sites. It never stands in the address: that is kept in logs and histories.
-fn may(headers: &HeaderMap, key: Option<&SharedKey>) -> Result<(), Refusal> {
-    let is_key = |given: &str| key.is_some_and(|key| key.matches(given));
-    // What has another scheme is for a proxy.
-    if let Some(given) = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).and_then(bearer) {
-        return if is_key(given) { Ok(()) } else { Err(no_key()) };
+/// What whoever asks has shown, if it may ask at all.
+fn may<'a>(hub: &Hub, headers: &'a HeaderMap, from: Option<IpAddr>) -> Result<Shown<'a>, Refusal> {
+    hub.access.may_try(headers, from)?;
+    let key = hub.access.keys().current();
+    let may_use_cookie = hub.access.may_use_cookie(headers);
+    shown(headers, key.as_ref(), hub.access.takes_tokens(), may_use_cookie).inspect_err(|refusal| {
+        if refusal.status == StatusCode::UNAUTHORIZED {
+            hub.access.failed(from);
+        }
+    })
+}
+
+/// The key, or a token that is still to be checked: by the header that a script sets, or by the cookie, which browsers also
+/// send for pages of other sites. It never stands in the address: that is kept in logs and histories.
+fn shown<'a>(
+    headers: &'a HeaderMap,
+    key: Option<&SharedKey>,
+    takes_tokens: bool,
+    may_use_cookie: bool,
+) -> Result<Shown<'a>, Refusal> {
+    let known = |given: &'a str| match key {
+        Some(key) if key.matches(given) => Some(Shown::Key),
+        _ => (takes_tokens && is_token(given)).then_some(Shown::Token(given)),
+    };
+    if let Some(given) = access::bearer(headers) {
+        return known(given).ok_or_else(no_key);
     }
-    if !cookie(headers).is_some_and(is_key) {
-        return Err(no_key());
-    }
-    if is_of_another_site(headers) {
+    let shown = access::cookie(headers).and_then(known).ok_or_else(no_key)?;
+    if !may_use_cookie {
         let detail = "the cookie counts only for pages of this very origin; where a proxy stands between, it must pass on the header Host";
         return Err(Refusal::new("cross_site", StatusCode::FORBIDDEN, detail));
     }
-    Ok(())
+    Ok(shown)
 }
 
 fn no_key() -> Refusal {
     let detail =
-        format!("the key is missing or wrong: send it as Authorization: Bearer KEY, or in the cookie {COOKIE}");
+        format!("the key is missing or wrong: send it as Authorization: Bearer KEY, or in the cookie {COOKIE_NAME}");
     Refusal::new("key", StatusCode::UNAUTHORIZED, &detail)
-}
-
-fn bearer(value: &str) -> Option<&str> {
-    let (scheme, key) = value.trim().split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then_some(key.trim())
-}
-
-fn cookie(headers: &HeaderMap) -> Option<&str> {
-    let values = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
-    let mut pairs = values.flat_map(|value| value.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    pairs.find(|(name, _)| *name == COOKIE).map(|(_, value)| value)
-}
-
-/// Browsers say it where the connection is secure. Elsewhere the origin must be that of the host that was asked, or where they
-/// leave it out, as for pictures and for pages of this origin, the address of the page if they tell that. Without TLS a page can
-/// make them tell neither: there only `SameSite` protects the cookie (docs/protocol.md).
-fn is_of_another_site(headers: &HeaderMap) -> bool {
-    if let Some(site) = headers.get(FETCH_SITE) {
-        return site != "same-origin" && site != "none";
-    }
-    let Some(origin) = headers.get(header::ORIGIN).or_else(|| headers.get(header::REFERER)) else { return false };
-    let authority = |value: &HeaderValue| value.to_str().ok().map(str::to_ascii_lowercase);
-    let (origin, host) = (authority(origin), headers.get(header::HOST).and_then(authority));
-    let authority =
-        origin.as_deref().and_then(|origin| origin.split_once("://")).map(|(_, rest)| rest.split('/').next());
-    authority.flatten() != host.as_deref()
 }
 
 // === impl Refusal ===
 
 impl Refusal {
     fn new(label: &'static str, status: StatusCode, detail: &str) -> Self {
-        Self { label, status, detail: detail.to_owned(), field: None }
+        Self { label, status, detail: detail.to_owned(), field: None, retry_after: RETRY_AFTER_SECONDS }
     }
 
     fn bad(status: StatusCode, detail: &str) -> Self {
@@ -215,7 +225,14 @@ impl Refusal {
 
     fn of_field(label: &'static str, status: StatusCode, wrong: FieldError) -> Self {
         let detail = [&*wrong.field, &*wrong.message].join(" ").trim_start().to_owned();
-        Self { label, status, detail, field: Some(wrong) }
+        Self { field: Some(wrong), ..Self::new(label, status, &detail) }
+    }
+}
+
+impl From<Denied> for Refusal {
+    fn from(denied: Denied) -> Self {
+        let retry_after = denied.retry_after().unwrap_or(RETRY_AFTER_SECONDS);
+        Self { retry_after, ..Self::new(denied.label(), denied.status(), denied.detail()) }
     }
 }
 
@@ -257,7 +274,7 @@ impl IntoResponse for Refusal {
         match self.status {
             StatusCode::UNAUTHORIZED => drop(set(header::WWW_AUTHENTICATE, "Bearer")),
             StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => {
-                set(header::RETRY_AFTER, RETRY_AFTER_SECONDS);
+                response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(self.retry_after));
             }
             _ => {}
         }
@@ -268,14 +285,16 @@ impl IntoResponse for Refusal {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::access::origin;
 
     fn headers(lines: &[(&'static str, &'static str)]) -> HeaderMap {
         lines.iter().map(|(name, value)| (name.parse().unwrap(), HeaderValue::from_static(value))).collect()
     }
 
     fn answered(lines: &[(&'static str, &'static str)]) -> u16 {
-        let key = SharedKey::try_new("secret").unwrap();
-        may(&headers(lines), Some(&key)).map_or_else(|refusal| refusal.status.as_u16(), |()| 200)
+        let (key, headers) = (SharedKey::try_new("secret").unwrap(), headers(lines));
+        let may_use_cookie = origin::may_use_cookie(&headers, None);
+        shown(&headers, Some(&key), false, may_use_cookie).map_or_else(|refusal| refusal.status.as_u16(), |_| 200)
     }
 
     #[test]
@@ -294,7 +313,8 @@ mod tests {
         ] {
             assert_eq!(answered(lines), 401, "{lines:?}");
         }
-        assert!(may(&headers(&[("authorization", "Bearer secret")]), None).is_err(), "without a key nobody gets in");
+        let bearer = headers(&[("authorization", "Bearer secret")]);
+        assert!(shown(&bearer, None, false, true).is_err(), "without a key nobody gets in");
     }
 
     #[test]

@@ -33,6 +33,14 @@ pub enum End {
     Flood,
     /// The user has as many sessions here as one may have.
     UserLimit,
+    /// The login, or the token, is another user's than the tab says.
+    WrongUser,
+    /// The login counts no longer, or is another user's now.
+    LoggedOut,
+    /// Somebody who runs this node ended the user's sessions.
+    Revoked,
+    /// The token has expired: a new one opens a new session.
+    TokenExpired,
     /// A page that cannot come back has been silent for too long.
     Silent,
     /// The node is being drained: the tab is to go to another one.
@@ -72,7 +80,7 @@ impl Advice {
 
 impl End {
     /// Every way.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 22] = [
         Self::Closed,
         Self::Eof,
         Self::ReadError,
@@ -87,6 +95,10 @@ impl End {
         Self::HelloTimeout,
         Self::Flood,
         Self::UserLimit,
+        Self::WrongUser,
+        Self::LoggedOut,
+        Self::Revoked,
+        Self::TokenExpired,
         Self::Silent,
         Self::Drain,
         Self::Shutdown,
@@ -108,6 +120,10 @@ impl End {
             | Self::HelloTimeout
             | Self::Flood
             | Self::UserLimit
+            | Self::WrongUser
+            | Self::LoggedOut
+            | Self::Revoked
+            | Self::TokenExpired
             | Self::Silent
             | Self::Drain
             | Self::Shutdown
@@ -133,6 +149,10 @@ impl End {
             Self::HelloTimeout => "hello_timeout",
             Self::Flood => "flood",
             Self::UserLimit => "user_limit",
+            Self::WrongUser => "wrong_user",
+            Self::LoggedOut => "logged_out",
+            Self::Revoked => "revoked",
+            Self::TokenExpired => "token_expired",
             Self::Silent => "silent",
             Self::Drain => "drain",
             Self::Shutdown => "shutdown",
@@ -161,9 +181,16 @@ impl End {
             Self::Closed | Self::Eof | Self::ReadError | Self::WriteError | Self::WriteTimeout => None,
             Self::Drain | Self::Shutdown | Self::PongTimeout | Self::Silent => Some(1001),
             Self::Binary => Some(1003),
-            Self::BadKey | Self::BadMessage | Self::NoIdentity | Self::HelloTimeout | Self::Flood | Self::UserLimit => {
-                Some(1008)
-            }
+            Self::BadKey
+            | Self::BadMessage
+            | Self::NoIdentity
+            | Self::HelloTimeout
+            | Self::Flood
+            | Self::UserLimit
+            | Self::WrongUser
+            | Self::LoggedOut
+            | Self::Revoked
+            | Self::TokenExpired => Some(1008),
             Self::TooLarge => Some(1009),
             Self::Internal => Some(1011),
         }
@@ -183,6 +210,10 @@ impl End {
             Self::UserLimit => Some(4104),
             Self::BadKey => Some(4200),
             Self::NoIdentity => Some(4201),
+            Self::WrongUser => Some(4202),
+            Self::LoggedOut => Some(4203),
+            Self::Revoked => Some(4204),
+            Self::TokenExpired => Some(4205),
             Self::BadMessage => Some(4300),
             Self::TooLarge => Some(4301),
             Self::Binary => Some(4302),

@@ -14,9 +14,20 @@ pub const NATIVE_SUBPROTOCOL: &str = "bellwire.v1";
 
 const UNAUTHORIZED: u16 = 401;
 
+/// What a handshake brings.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Offer<'a> {
+    /// The values of `Sec-WebSocket-Protocol`, several headers joined by commas.
+    pub subprotocols: Option<&'a str>,
+    /// The query string without its `?`.
+    pub query: Option<&'a str>,
+    /// A user's token that came otherwise than as a subprotocol.
+    pub token: Option<&'a str>,
+}
+
 /// What becomes of a handshake.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Handshake {
+pub enum Handshake<'a> {
     /// The connection becomes a session.
     Accept {
         /// What it speaks.
@@ -25,6 +36,8 @@ pub enum Handshake {
         subprotocol: Option<&'static str>,
         /// Whose tab it is, where the handshake says so (V2).
         identity: Option<Identity>,
+        /// The user's token that is still to be checked, and counts instead of the key.
+        token: Option<&'a str>,
     },
     /// The connection is answered with an error.
     Refuse {
@@ -37,39 +50,57 @@ pub enum Handshake {
     },
 }
 
-/// Decides from the values of `Sec-WebSocket-Protocol` (several headers joined by commas), the query string
-/// without its `?`, and the shared key. The path does not matter: proxies change it.
+/// Decides by what the handshake brings, the shared key, and whether users' tokens are taken. The path does not matter:
+/// proxies change it.
 ///
-/// Without a shared key nobody gets in: a V1 tab could connect, but never register.
+/// Without a shared key only tokens open anything: a V1 tab could connect, but never register.
 #[must_use]
-pub fn decide(offered: Option<&str>, query: Option<&str>, key: Option<&SharedKey>) -> Handshake {
-    let offered: Vec<&str> = match offered.map(str::trim) {
+pub fn decide<'a>(offer: Offer<'a>, key: Option<&SharedKey>, takes_tokens: bool) -> Handshake<'a> {
+    let offered: Vec<&str> = match offer.subprotocols.map(str::trim) {
         None | Some("") => return v1(key),
         Some(offered) => offered.split(',').map(str::trim).take(OFFERED_LEN_MAX).collect(),
     };
-    if offered[0] == NATIVE_SUBPROTOCOL { native(&offered, key) } else { v2(&offered, query.unwrap_or(""), key) }
+    if offered[0] != NATIVE_SUBPROTOCOL {
+        return v2(&offered, offer.query.unwrap_or(""), key);
+    }
+    native(&offered, key, offer.token.filter(|token| is_token(token)), takes_tokens)
+}
+
+/// Whether a text has the form of a user's token, three parts with dots between.
+#[must_use]
+pub fn is_token(text: &str) -> bool {
+    text.split('.').count() == 3
 }
 
 /// Two are right; with a third one it is known that they are too many.
 const OFFERED_LEN_MAX: usize = 3;
 
-fn v1(key: Option<&SharedKey>) -> Handshake {
+fn v1(key: Option<&SharedKey>) -> Handshake<'static> {
     if key.is_none() {
         return refuse("key");
     }
-    Handshake::Accept { protocol: Protocol::V1, subprotocol: None, identity: None }
+    Handshake::Accept { protocol: Protocol::V1, subprotocol: None, identity: None, token: None }
 }
 
-fn native(offered: &[&str], key: Option<&SharedKey>) -> Handshake {
-    let [_, given] = offered else { return refuse("subprotocol") };
-    if !key.is_some_and(|key| key.matches(given)) {
-        return refuse("key");
-    }
-    Handshake::Accept { protocol: Protocol::Native, subprotocol: Some(NATIVE_SUBPROTOCOL), identity: None }
+fn native<'a>(
+    offered: &[&'a str],
+    key: Option<&SharedKey>,
+    elsewhere: Option<&'a str>,
+    takes_tokens: bool,
+) -> Handshake<'a> {
+    let token = match offered {
+        [_] if takes_tokens && elsewhere.is_some() => elsewhere,
+        [_, given] if key.is_some_and(|key| key.matches(given)) => None,
+        [_, given] if takes_tokens && is_token(given) => Some(*given),
+        [_, _] => return refuse("key"),
+        _ => return refuse("subprotocol"),
+    };
+    let subprotocol = Some(NATIVE_SUBPROTOCOL);
+    Handshake::Accept { protocol: Protocol::Native, subprotocol, identity: None, token }
 }
 
 /// In the order of 2.1: the user id first, then the rest.
-fn v2(offered: &[&str], query: &str, key: Option<&SharedKey>) -> Handshake {
+fn v2(offered: &[&str], query: &str, key: Option<&SharedKey>) -> Handshake<'static> {
     let Some(user) = parameter(query, "userId").and_then(|text| user_of(&text)) else { return refuse("identity") };
     let Some(browser) = parameter(query, "browserUuid").and_then(|text| BrowserId::try_new(&text).ok()) else {
         return refuse("identity");
@@ -79,10 +110,10 @@ fn v2(offered: &[&str], query: &str, key: Option<&SharedKey>) -> Handshake {
         return refuse("key");
     }
     let identity = Some(Identity { user, browser });
-    Handshake::Accept { protocol: Protocol::V2, subprotocol: Some(V2_SUBPROTOCOL), identity }
+    Handshake::Accept { protocol: Protocol::V2, subprotocol: Some(V2_SUBPROTOCOL), identity, token: None }
 }
 
-fn refuse(reason: &'static str) -> Handshake {
+fn refuse(reason: &'static str) -> Handshake<'static> {
     Handshake::Refuse { status: UNAUTHORIZED, body: "Unauthorized\n", reason }
 }
 

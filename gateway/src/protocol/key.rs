@@ -1,6 +1,7 @@
 //! The key that openITCOCKPIT's front ends and server share.
 
 use std::fmt;
+use std::sync::Arc;
 
 use subtle::ConstantTimeEq;
 
@@ -23,9 +24,9 @@ pub enum KeyError {
 
 /// The key that opens V1 and V2, and the native protocol as long as no tokens are set up.
 ///
-/// It is never shown, not by `Debug` either.
+/// It is never shown, not by `Debug` either. Clones share it.
 #[derive(Clone)]
-pub struct SharedKey(Box<str>);
+pub struct SharedKey(Arc<str>);
 
 impl SharedKey {
     /// Takes [`KEY_BYTES_MIN`] to [`KEY_BYTES_MAX`] bytes.
@@ -44,6 +45,12 @@ impl SharedKey {
     #[must_use]
     pub fn is_subprotocol(&self) -> bool {
         self.0.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
+    }
+
+    /// Whether it is the same key.
+    #[must_use]
+    pub fn is(&self, other: &Self) -> bool {
+        self.matches(&other.0)
     }
 
     /// Whether `text` is the key. The time it takes tells at most whether the lengths are equal.

@@ -5,7 +5,7 @@
 //! - [`tab`]: pages that behave as the real front ends do, or badly in a chosen way
 //! - [`engine`]: a private Nagios or Icinga
 //! - [`webdriver`]: real, headless browsers; [`nginx`]: a web server for their pages; [`farewell`]: a server that V2 pages
-//!   cannot cope with
+//!   cannot cope with; [`login`]: openITCOCKPIT's answer to who is logged in
 //! - [`mariadb`]: a private database with openITCOCKPIT's tables
 //! - [`certs`]: certificates, and connections with TLS
 //! - [`package`]: Debian packages of this build, and a system to install them in
@@ -18,6 +18,7 @@ pub mod engine;
 pub mod eventually;
 pub mod farewell;
 pub mod http;
+pub mod login;
 pub mod mariadb;
 pub mod nginx;
 pub mod package;

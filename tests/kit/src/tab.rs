@@ -54,6 +54,8 @@ pub struct Profile {
     pub addresses: Vec<SocketAddr>,
     /// How it speaks TLS; none: it does not.
     pub tls: Option<Arc<ClientConfig>>,
+    /// Headers of the handshake beside those of the protocol, in lower case: cookies, an origin.
+    pub headers: Vec<(&'static str, String)>,
     /// What V2 waits before it comes back; 3 s in the real front end.
     pub reconnect_after: Duration,
 }
@@ -128,8 +130,16 @@ impl Profile {
             key: crate::bellwire::KEY.to_owned(),
             addresses: vec![address],
             tls: None,
+            headers: Vec::new(),
             reconnect_after: Duration::from_secs(3),
         }
+    }
+
+    /// One more header of the handshake.
+    #[must_use]
+    pub fn header(mut self, name: &'static str, value: &str) -> Self {
+        self.headers.push((name, value.to_owned()));
+        self
     }
 
     /// Opens a tab and waits until the server has greeted it and knows what it wants.
@@ -156,6 +166,9 @@ impl Profile {
             _ => format!("ws://{address}/push_notifications"),
         }
         .into_client_request()?;
+        for (name, value) in &self.headers {
+            request.headers_mut().append(*name, HeaderValue::from_str(value)?);
+        }
         let subprotocols = match self.front {
             Front::V1 => return Ok(request),
             Front::V2 => format!("access_token, {}", self.key),

@@ -102,7 +102,8 @@ proptest! {
     #[test]
     fn any_handshake_is_decided(offered in ".{0,60}", query in "[%+&;=a-zA-Z0-9é]{0,80}") {
         let key = SharedKey::try_new("secret").unwrap();
-        match decide(Some(&offered), Some(&query), Some(&key)) {
+        let offer = Offer { subprotocols: Some(&offered), query: Some(&query), token: None };
+        match decide(offer, Some(&key), true) {
             Handshake::Accept { protocol, .. } => prop_assert!(offered.trim().is_empty() || protocol != Protocol::V1),
             Handshake::Refuse { status, .. } => prop_assert_eq!(status, 401),
         }
@@ -147,6 +148,7 @@ fn v1_and_v2_name_users_by_integers_only() {
 fn without_a_shared_key_nobody_gets_in() {
     for offered in [None, Some("access_token, secret"), Some("bellwire.v1, secret")] {
         let refused = Handshake::Refuse { status: 401, body: "Unauthorized\n", reason: "key" };
-        assert_eq!(decide(offered, Some("userId=7&browserUuid=b1"), None), refused);
+        let offer = Offer { subprotocols: offered, query: Some("userId=7&browserUuid=b1"), token: None };
+        assert_eq!(decide(offer, None, false), refused);
     }
 }

@@ -72,9 +72,11 @@ impl Tab {
             Protocol::V2 => Some("access_token, secret"),
             Protocol::Native | Protocol::Events => Some("bellwire.v1, secret"),
         };
-        let Handshake::Accept { protocol: accepted, identity, .. } =
-            decide(offered, Some("userId=7&browserUuid=b1"), Some(&key))
-        else {
+        let Handshake::Accept { protocol: accepted, identity, .. } = decide(
+            Offer { subprotocols: offered, query: Some("userId=7&browserUuid=b1"), token: None },
+            Some(&key),
+            true,
+        ) else {
             panic!("the handshake of {offered:?} was refused");
         };
         assert_eq!(accepted, protocol);
@@ -154,15 +156,16 @@ fn without_ids(text: &str) -> String {
 }
 
 fn handshake(rest: &str) -> String {
-    let (offered, query) = rest.split_once('|').unwrap_or((rest, ""));
-    let present = |text: &'static str, given: &str| (given.trim() != text).then(|| given.trim().to_owned());
-    let (offered, query) = (present("-", offered), present("", query));
+    let mut parts = rest.split('|').map(str::trim);
+    let mut part = |absent: &str| parts.next().filter(|given| *given != absent);
+    let offer = Offer { subprotocols: part("-"), query: part(""), token: part("") };
     let key = SharedKey::try_new(KEY).unwrap();
-    match decide(offered.as_deref(), query.as_deref(), Some(&key)) {
-        Handshake::Accept { protocol, subprotocol, identity } => {
+    match decide(offer, Some(&key), true) {
+        Handshake::Accept { protocol, subprotocol, identity, token } => {
             let identity = identity.map_or_else(String::new, |i| format!(", user {} browser {}", i.user, i.browser));
             let subprotocol = subprotocol.map_or_else(String::new, |name| format!(", answers {name}"));
-            format!("! {}{subprotocol}{identity}\n", protocol.label())
+            let token = token.map_or_else(String::new, |token| format!(", token {token}"));
+            format!("! {}{subprotocol}{identity}{token}\n", protocol.label())
         }
         Handshake::Refuse { status, body, reason } => format!("! {status} {body:?}, {reason}\n"),
     }

@@ -1,0 +1,96 @@
+//! The route `POST /revoke`: ends the sessions of a user on this node.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{RawQuery, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use serde_json::json;
+use tracing::info;
+
+use bellwire_common::admin::{REVOKE_PATH, problem};
+use bellwire_common::ids::{BrowserId, UserId};
+
+use crate::hub::Hub;
+use crate::protocol::decoded;
+
+/// Two ids with every byte escaped, and their names.
+const QUERY_BYTES_MAX: usize = 512;
+
+/// Whose sessions are to end.
+#[derive(Debug, PartialEq, Eq)]
+struct Revoked {
+    user: UserId,
+    /// Only those of this browser.
+    browser: Option<BrowserId>,
+}
+
+/// The route, for the admin server.
+pub(crate) fn router(hub: Arc<Hub>) -> Router {
+    Router::new().route(REVOKE_PATH, post(revoke)).with_state(hub)
+}
+
+async fn revoke(State(hub): State<Arc<Hub>>, RawQuery(query): RawQuery) -> Response {
+    let revoked = match revoked(query.as_deref().unwrap_or_default()) {
+        Ok(revoked) => revoked,
+        Err(wrong) => return problem(StatusCode::BAD_REQUEST, &wrong),
+    };
+    let sessions = hub.revoke(&revoked.user, revoked.browser.as_ref());
+    info!(user = %revoked.user, sessions, "sessions revoked");
+    let answer = json!({ "user": revoked.user.as_str(), "sessions": sessions });
+    let headers = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")];
+    (headers, answer.to_string()).into_response()
+}
+
+fn revoked(query: &str) -> Result<Revoked, String> {
+    if query.len() > QUERY_BYTES_MAX {
+        return Err(format!("the query must have at most {QUERY_BYTES_MAX} bytes"));
+    }
+    let (mut user, mut browser) = (None, None);
+    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        let text = decoded(value).ok_or_else(|| format!("{name} has an escape that is none"))?;
+        let given_before = match name {
+            "user" => user.replace(UserId::try_new(&text).map_err(|error| format!("user {error}"))?).is_some(),
+            "browser" => {
+                browser.replace(BrowserId::try_new(&text).map_err(|error| format!("browser {error}"))?).is_some()
+            }
+            _ => return Err("the query may have user and browser, and nothing else".to_owned()),
+        };
+        if given_before {
+            return Err(format!("{name} is given twice"));
+        }
+    }
+    let user = user.ok_or("user is missing: whose sessions are to end")?;
+    Ok(Revoked { user, browser })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn queries_are_read() {
+        let whose = |query| {
+            revoked(query)
+                .map(|Revoked { user, browser }| (user.to_string(), browser.map(|browser| browser.to_string())))
+        };
+        assert_eq!(whose("user=7"), Ok(("7".to_owned(), None)));
+        assert_eq!(whose("browser=b%31&user=7"), Ok(("7".to_owned(), Some("b1".to_owned()))));
+        for (query, words) in [
+            ("", "user is missing"),
+            ("browser=b", "user is missing"),
+            ("user=", "user must not be empty"),
+            ("user=a%20b", "visible"),
+            ("user=%zz", "escape"),
+            ("user=7&user=7", "twice"),
+            ("user=7&usr=8", "nothing else"),
+            (&"x".repeat(513), "512"),
+        ] {
+            let error = whose(query).unwrap_err();
+            assert!(error.contains(words), "{query}: {error}");
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! Who can read the secrets, and whether they can be guessed.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use bellwire_common::settings::{Secret, SessionCheck, Source};
+use bellwire_gateway::protocol::SharedKey;
+use bellwire_ingest::Tokens;
+
+use super::context::Context;
+use super::finding::Finding;
+
+const FILES: &str = "secrets";
+const KEY: &str = "key";
+const TOKENS: &str = "tokens";
+
+/// Settings that name a file with a secret.
+const SECRET_FILES: [&str; 5] =
+    ["shared-key-file", "amqp-password-file", "tls-key-file", "ingest-tokens-file", "mysql-file"];
+
+/// What openITCOCKPIT has before somebody changes it; everybody knows it.
+const FACTORY_KEY: &str = "UNSAVE_DEFAULT_CHANGE_ASAP";
+
+/// Less can be tried out by whoever reaches the gateway.
+const BITS_MIN: f64 = 64.0;
+/// This much nobody will ever try out.
+const BITS_GOOD: f64 = 128.0;
+/// As ingest's own warning has it.
+const TOKEN_BYTES_GOOD: usize = 16;
+
+/// Files with secrets: others must not read them.
+pub(crate) fn files(context: &Context) -> Vec<Finding> {
+    let named = SECRET_FILES.iter().filter_map(|name| Some((*name, context.given.get(name)?.text.as_str())));
+    let in_config = ["shared-key", "log"].iter().find_map(|name| match &context.given.get(name)?.source {
+        Source::File(path) => Some(("config", path.as_str())),
+        _ => None,
+    });
+    let mut findings: Vec<_> = named
+        .chain(in_config)
+        .map(|(name, path)| match fs::metadata(Path::new(path)) {
+            Ok(meta) => readable(name, path, meta.mode(), meta.uid()),
+            Err(error) => Finding::fail(FILES, format!("{name} {path}: {error}")),
+        })
+        .collect();
+    if findings.is_empty() {
+        findings.push(Finding::ok(FILES, "no secret is in a file that the settings name"));
+    }
+    findings
+}
+
+fn readable(name: &str, path: &str, mode: u32, owner: u32) -> Finding {
+    let mode = mode & 0o777;
+    let so = format!("{name} {path} is {mode:03o}, of user {owner}");
+    match mode {
+        _ if mode & 0o007 != 0 => {
+            Finding::fail(FILES, format!("{so}: everybody on this machine has a right to it; chmod o= {path}"))
+        }
+        // openITCOCKPIT writes its mysql.cnf so.
+        _ if mode & 0o020 != 0 && name != "mysql-file" => {
+            Finding::warn(FILES, format!("{so}: its group may change it; chmod g-w {path}"))
+        }
+        _ => Finding::ok(FILES, so),
+    }
+}
+
+/// The shared key.
+pub(crate) fn key(context: &Context) -> Vec<Finding> {
+    let Some((_, access)) = &context.tabs else { return Vec::new() };
+    let mut findings = match &context.key {
+        Some(key) => vec![strength(key, access.allows_default_key)],
+        None if context.node.mysql_file.is_some() => {
+            vec![Finding::ok(KEY, "none is set here: that of openITCOCKPIT's database counts")]
+        }
+        None => return vec![Finding::ok(KEY, "none is set here")],
+    };
+    if access.session_check == SessionCheck::KeyOnly {
+        findings.push(Finding::warn(
+            KEY,
+            "whoever has the key can listen as any user (session-check=key-only): set openitcockpit-url and leave \
+             session-check out, so that logins are checked",
+        ));
+    }
+    let key = context.any_key().and_then(|key| SharedKey::try_new(key.expose()).ok());
+    if key.is_some_and(|key| !key.is_subprotocol()) {
+        findings.push(Finding::warn(
+            KEY,
+            "it has characters that no WebSocket handshake takes: only tabs of openITCOCKPIT 5.3 can connect; use \
+             letters, digits, - and _",
+        ));
+    }
+    findings
+}
+
+pub(super) fn strength(key: &Secret, allows_default: bool) -> Finding {
+    let key = key.expose();
+    let bits = bits(key);
+    let so = format!("{} characters, worth at most {bits:.0} bits", key.len());
+    let advice = "make one with: head -c 80 /dev/urandom | od -An -tx1 | tr -d ' \\n'";
+    if key == FACTORY_KEY {
+        let so = "it is openITCOCKPIT's factory setting, which everybody knows";
+        let then = if allows_default { "it is allowed for a moment (shared-key-default)" } else { "it is not taken" };
+        return Finding::fail(
+            KEY,
+            format!("{so}; {then}: change SUDO_SERVER.API_KEY in openITCOCKPIT's system settings"),
+        );
+    }
+    if bits < BITS_MIN {
+        return Finding::fail(KEY, format!("{so}: it can be guessed; {advice}"));
+    }
+    if bits < BITS_GOOD {
+        return Finding::warn(KEY, format!("{so}: longer is better; {advice}"));
+    }
+    Finding::ok(KEY, so)
+}
+
+/// At most what chance could have put into a text of this length with these characters.
+fn bits(text: &str) -> f64 {
+    let different = text.bytes().collect::<std::collections::BTreeSet<_>>().len().max(1);
+    text.len() as f64 * (different as f64).log2()
+}
+
+/// The tokens that may send.
+pub(crate) fn tokens(context: &Context) -> Vec<Finding> {
+    let Some(intake) = &context.intake else { return Vec::new() };
+    let Some(file) = &intake.tokens_file else {
+        return vec![Finding::ok(TOKENS, "none: notifications are taken from this machine only")];
+    };
+    if let Err(error) = Tokens::load(file) {
+        return vec![Finding::fail(TOKENS, error.to_string())];
+    }
+    let text = fs::read_to_string(file).unwrap_or_default();
+    let weak = weak_lines(&text);
+    if weak.is_empty() {
+        return vec![Finding::ok(TOKENS, format!("{} can be used", file.display()))];
+    }
+    let lines = weak.iter().map(usize::to_string).collect::<Vec<_>>().join(", ");
+    let text = format!(
+        "{}, line {lines}: a token of less than {TOKEN_BYTES_GOOD} characters can be guessed; give the sender a longer one",
+        file.display()
+    );
+    vec![Finding::warn(TOKENS, text)]
+}
+
+/// Lines (from 1) whose token is short. `TOKEN` or `name:token`, and behind it what it may.
+fn weak_lines(text: &str) -> Vec<usize> {
+    let lines = text.lines().enumerate().filter_map(|(index, line)| {
+        let word = line.split_whitespace().next().filter(|word| !word.starts_with('#'))?;
+        let token = word.split_once(':').map_or(word, |(_, token)| token);
+        (token.len() < TOKEN_BYTES_GOOD).then_some(index + 1)
+    });
+    lines.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::finding::Level;
+    use super::*;
+
+    #[test]
+    fn others_must_not_read_a_secret() {
+        for (name, mode, level) in [
+            ("shared-key-file", 0o100600, Level::Ok),
+            ("shared-key-file", 0o100640, Level::Ok),
+            ("shared-key-file", 0o100660, Level::Warn),
+            ("mysql-file", 0o100660, Level::Ok),
+            ("shared-key-file", 0o100644, Level::Fail),
+            ("mysql-file", 0o100664, Level::Fail),
+            ("tls-key-file", 0o100602, Level::Fail),
+        ] {
+            let finding = readable(name, "/f", mode, 33);
+            assert_eq!(finding.level, level, "{name} {mode:o}: {finding}");
+        }
+        assert!(readable("tls-key-file", "/f", 0o644, 0).text.contains("chmod o= /f"));
+    }
+
+    #[test]
+    fn a_key_is_worth_what_chance_put_into_it() {
+        let hex = "0123456789abcdef".repeat(10);
+        for (key, level) in [
+            (hex.as_str(), Level::Ok),
+            ("0123456789abcdef0123456789abcdef", Level::Ok),
+            ("monitoring-secret-key", Level::Warn),
+            ("secret", Level::Fail),
+            (&"a".repeat(160), Level::Fail),
+            (FACTORY_KEY, Level::Fail),
+        ] {
+            let finding = strength(&Secret::new(key), false);
+            assert_eq!(finding.level, level, "{finding}");
+            assert!(!finding.text.contains(key), "{finding}");
+        }
+    }
+
+    #[test]
+    fn short_tokens_are_named_by_line() {
+        let text =
+            "# all\n\nshort\nname:short\na-token-that-is-long-enough\nname:a-token-that-is-long-enough users=1\n";
+        assert_eq!(weak_lines(text), [3, 4]);
+    }
+}
