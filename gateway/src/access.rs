@@ -37,6 +37,7 @@ use failures::Failures;
 pub use keys::{KeyRing, KeyWriter};
 use login::{Login, Stay};
 use logins::Logins;
+use verdict::{Judgement, Verdict};
 
 /// The cookie that a site sets for its pages, `HttpOnly`, with the key or a token as its value.
 pub(crate) const COOKIE_NAME: &str = "bellwire_token";
@@ -99,8 +100,8 @@ pub(crate) enum Pass {
     Key,
     /// By the shared key, as the user of checks.
     CheckUser,
-    /// By the shared key and a login, as the user of that.
-    Login(Arc<Login>),
+    /// By the shared key and a login, as the user of that; none where nobody could be asked whose it is.
+    Login(Arc<Login>, Option<UserId>),
     /// By a token, as its user, until it expires.
     Token { user: UserId, until: UnixMillis },
 }
@@ -223,17 +224,19 @@ impl Access {
         let login = logins.of(headers);
         let verdict = match &login {
             Some(login) => logins.ask(login).await,
-            None => verdict::Verdict::No,
+            None => Verdict::No,
         };
-        match (verdict::judge(self.mode, &verdict, caller.user, caller.is_native), login) {
-            (verdict::Judgement::Login, Some(login)) => Ok(Pass::Login(login)),
-            (verdict::Judgement::Unchecked, Some(login)) => {
+        let judgement = verdict::judge(self.mode, &verdict, caller.user, caller.is_native);
+        let user = if let Verdict::Yes(user) = verdict { Some(user) } else { None };
+        match (judgement, login) {
+            (Judgement::Login, Some(login)) => Ok(Pass::Login(login, user)),
+            (Judgement::Unchecked, Some(login)) => {
                 GATEWAY_SESSIONS_UNCHECKED.count(&["away"]);
-                Ok(Pass::Login(login))
+                Ok(Pass::Login(login, None))
             }
-            (verdict::Judgement::CheckUser, _) => Ok(Pass::CheckUser),
-            (verdict::Judgement::RefuseForNow, _) => Err(Denied::Away),
-            _ => Err(Denied::Login),
+            (Judgement::CheckUser, _) => Ok(Pass::CheckUser),
+            (Judgement::RefuseForNow, _) => Err(Denied::Away),
+            (Judgement::Refuse, _) | (_, None) => Err(Denied::Login),
         }
     }
 
@@ -242,15 +245,15 @@ impl Access {
         self.by_token(token, None).is_ok()
     }
 
-    /// The pass of a session that begins. `user` is whose it is, if that is known.
-    pub(crate) fn enter(&self, pass: Pass, number: u64, tab: &Arc<Tab>, user: Option<&UserId>) -> Standing {
+    /// The pass of a session that begins.
+    pub(crate) fn enter(&self, pass: Pass, number: u64, tab: &Arc<Tab>) -> Standing {
         match pass {
             Pass::Key => Standing::Key,
             Pass::CheckUser => Standing::CheckUser,
             Pass::Token { user, .. } => Standing::Token { user },
-            Pass::Login(login) => {
+            Pass::Login(login, own) => {
                 let due = self.logins.as_ref().map_or(u64::MAX, Logins::due);
-                Standing::Login(login.enter(number, Arc::clone(tab), user.cloned(), due))
+                Standing::Login(login.enter(number, Arc::clone(tab), own, due))
             }
         }
     }
