@@ -28,6 +28,8 @@ class Schedule {
   busy = new Map();
 
   constructor(options, seed) {
+    /** Every other time the key is a function's, and tokens end. */
+    this.tokens = seed % 2 === 0;
     this.browser = new Browser({ ...options, seed });
     this.world = this.browser.world;
     this.random = this.world.random;
@@ -44,10 +46,19 @@ class Schedule {
     if (this.tabs.length >= TABS_MAX) return;
     const tab = await this.browser.tab({
       visible: this.random() < 0.5,
+      ...(this.tokens && { key: () => this.token(() => tab) }),
       onNotification: ({ id }) => this.show(tab, id),
     });
     tab.connection.on("error", ({ code }) => this.errors.add(code));
     this.tabs.push(tab);
+  }
+
+  /** Some answer at once, some late, some never. */
+  async token(tab) {
+    // The tab is not there yet when it is asked for the first time.
+    const ms = this.faulty ? this.pick([0, 300, 20_000]) : 0;
+    if (ms > 0) await new Promise((resolve) => this.world.clock.setTimeout(() => tab().process.run(resolve), ms));
+    return "token";
   }
 
   async show(tab, id) {
@@ -76,7 +87,7 @@ class Schedule {
     const tab = this.pick(this.tabs);
     const idle = this.pick(this.tabs.filter((one) => !this.busy.get(one)));
     const faults = [
-      () => session?.close(this.pick([1001, 1006, 4000, 4001, 4100, 4999])),
+      () => session?.close(this.pick([1001, 1006, 4000, 4001, 4100, 4999, ...(this.tokens ? [4200, 4210] : [])])),
       () => session?.close(1006, true),
       () => session?.drain(),
       () => session && (session.dead = true),
