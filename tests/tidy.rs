@@ -18,6 +18,8 @@ const PURE: &[&str] = &[
     "common/src/notification.rs",
     "common/src/notification",
     "common/src/record.rs",
+    "gateway/src/access/origin.rs",
+    "gateway/src/access/verdict.rs",
     "gateway/src/delivery.rs",
     "gateway/src/delivery",
     "gateway/src/liveness.rs",

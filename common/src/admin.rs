@@ -302,6 +302,15 @@ mod tests {
         ] {
             assert_eq!(ask_at(own, peer, host).await, expected, "{own} {peer} {host}");
         }
+        let revoke = async |peer: &str| {
+            let mut request = Request::post("/revoke?user=7").body(Body::empty()).unwrap();
+            request.extensions_mut().insert(http::Peer(peer.parse().unwrap()));
+            request.headers_mut().insert(header::HOST, "localhost:9083".parse().unwrap());
+            router.clone().oneshot(request).await.unwrap().status()
+        };
+        // The routes that hang here have no such one.
+        assert_eq!(revoke("127.0.0.1:1").await, StatusCode::NOT_FOUND);
+        assert_eq!(revoke("10.0.0.1:1").await, StatusCode::FORBIDDEN);
         let without_peer = Request::get("/trace").header(header::HOST, "localhost").body(Body::empty()).unwrap();
         assert_eq!(router.oneshot(without_peer).await.unwrap().status(), StatusCode::FORBIDDEN);
     }

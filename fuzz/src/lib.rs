@@ -24,7 +24,7 @@ pub use jwt::{claims, keys, token};
 pub use mutate::{INPUT_BYTES_MAX, Mutator};
 pub use requests::events;
 pub use run::{Broken, Done, run};
-pub use targets::{alertmanager, credentials, message, native, record, v1, v2};
+pub use targets::{alertmanager, credentials, login, message, native, record, v1, v2};
 
 /// Something that takes any bytes and panics where a promise is broken.
 #[derive(Debug, Clone, Copy)]
@@ -48,4 +48,5 @@ pub const TARGETS: &[Target] = &[
     Target { name: "token", run: token },
     Target { name: "claims", run: claims },
     Target { name: "credentials", run: credentials },
+    Target { name: "login", run: login },
 ];

@@ -5,6 +5,7 @@ use bellwire_common::ids::{BrowserId, NotificationId, Offset, UnixMillis, UserId
 use bellwire_common::log::RECORD_BYTES_MAX;
 use bellwire_common::notification::Notification;
 use bellwire_common::record::Record;
+use bellwire_gateway::access::verdict::Verdict;
 use bellwire_gateway::protocol::{
     Dialect, FRAME_BYTES_MAX, Head, Identity, Proof, Protocol, SharedKey, Step, TabEvent, TestMessage, encode,
     native as wire,
@@ -85,6 +86,13 @@ pub fn credentials(bytes: &[u8]) {
         password.expose()
     );
     assert_eq!(Credentials::parse(again.as_bytes()).as_ref(), Ok(&read), "{again:?}");
+}
+
+/// Any bytes as openITCOCKPIT's answer to a login check: a user that it names is one that V1 and V2 tabs can claim to be.
+pub fn login(bytes: &[u8]) {
+    let Verdict::Yes(user) = Verdict::of(200, bytes) else { return };
+    let number: i64 = user.as_str().parse().expect("a number");
+    assert!(number > 0 && number.to_string() == user.as_str(), "{user}");
 }
 
 /// Lines as the messages of a V1 tab.

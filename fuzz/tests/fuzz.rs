@@ -32,7 +32,7 @@ macro_rules! targets_hold {
     };
 }
 
-targets_hold!(record, message, alertmanager, v1, v2, native, events, keys, token, claims, credentials);
+targets_hold!(record, message, alertmanager, v1, v2, native, events, keys, token, claims, credentials, login);
 
 #[test]
 fn what_fails_is_kept_for_the_next_run() {

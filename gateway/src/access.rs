@@ -8,12 +8,13 @@
 //! - [`revoke`]: ends the sessions of a user
 
 use std::net::IpAddr;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
-use axum::http::header::{AUTHORIZATION, COOKIE};
+use axum::http::header::{AUTHORIZATION, COOKIE, ORIGIN};
 use axum::http::{HeaderMap, StatusCode};
 use tokio_util::sync::CancellationToken;
+use tracing::warn;
 
 use bellwire_common::fetch::TrustError;
 use bellwire_common::ids::{CHECK_USER, UnixMillis, UserId};
@@ -21,6 +22,7 @@ use bellwire_common::metrics::{GATEWAY_ACCESS_MODE, GATEWAY_SESSIONS_UNCHECKED, 
 use bellwire_common::settings::{self, SessionCheck};
 use bellwire_common::watched::WatchedError;
 
+use crate::pace::{Pace, Rate};
 use crate::protocol::is_token;
 use crate::tab::Tab;
 
@@ -37,9 +39,15 @@ use failures::Failures;
 pub use keys::{KeyRing, KeyWriter};
 use login::{Login, Stay};
 use logins::Logins;
+use verdict::{Judgement, Verdict};
 
 /// The cookie that a site sets for its pages, `HttpOnly`, with the key or a token as its value.
 pub(crate) const COOKIE_NAME: &str = "bellwire_token";
+
+/// The log tells of refused origins three times at once, and once a minute. Milliseconds.
+const TELL: Rate = Rate { every: 60_000, burst: 3 };
+/// So much of one is told.
+const ORIGIN_CHARS_TOLD: usize = 128;
 
 /// See the module.
 #[derive(Debug)]
@@ -50,6 +58,9 @@ pub struct Access {
     logins: Option<Logins>,
     tokens: Option<jwt::Tokens>,
     origins: Option<Vec<String>>,
+    /// What the log says of refused origins.
+    told: Mutex<Pace>,
+    started: Instant,
     failures: Failures,
 }
 
@@ -99,8 +110,8 @@ pub(crate) enum Pass {
     Key,
     /// By the shared key, as the user of checks.
     CheckUser,
-    /// By the shared key and a login, as the user of that.
-    Login(Arc<Login>),
+    /// By the shared key and a login, as the user of that; none where nobody could be asked whose it is.
+    Login(Arc<Login>, Option<UserId>),
     /// By a token, as its user, until it expires.
     Token { user: UserId, until: UnixMillis },
 }
@@ -127,6 +138,8 @@ impl Access {
             logins: site.map(|site| Logins::try_new(site, settings.recheck)).transpose()?,
             tokens: jwt::Tokens::open(settings)?,
             origins: settings.origins.clone(),
+            told: Mutex::default(),
+            started: Instant::now(),
             failures: Failures::new(settings.failures_per_address),
         })
     }
@@ -135,8 +148,16 @@ impl Access {
     #[must_use]
     pub fn key_only(keys: KeyRing) -> Self {
         zero(SessionCheck::KeyOnly);
-        let failures = Failures::new(u32::MAX);
-        Self { keys, mode: SessionCheck::KeyOnly, logins: None, tokens: None, origins: None, failures }
+        Self {
+            keys,
+            mode: SessionCheck::KeyOnly,
+            logins: None,
+            tokens: None,
+            origins: None,
+            told: Mutex::default(),
+            started: Instant::now(),
+            failures: Failures::new(u32::MAX),
+        }
     }
 
     /// Keeps what it knows fresh, until `stop`: asks again about the logins of open sessions, and follows the keys of tokens.
@@ -167,9 +188,23 @@ impl Access {
     /// Whether somebody may try at all: before any key is looked at.
     pub(crate) fn may_try(&self, headers: &HeaderMap, address: Option<IpAddr>) -> Result<(), Denied> {
         if !origin::may_connect(headers, self.origins.as_deref()) {
+            self.tell_of_origin(headers);
             return Err(Denied::Origin);
         }
         self.failures.wait(address).map_or(Ok(()), |wait| Err(Denied::Failures(wait)))
+    }
+
+    /// A name that is missing in the settings keeps everybody out, and no page can say why. Whoever runs the node is told, but
+    /// not by every stranger.
+    fn tell_of_origin(&self, headers: &HeaderMap) {
+        let now = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.free_at(TELL) <= now {
+            told.take(now, TELL, 1);
+            let origin = headers.get(ORIGIN).map(|origin| String::from_utf8_lossy(origin.as_bytes()));
+            let origin: String = origin.unwrap_or_default().chars().take(ORIGIN_CHARS_TOLD).collect();
+            warn!(?origin, "a page of this origin may not connect; if it is one of yours, name it in origins");
+        }
     }
 
     /// Somebody had a wrong key, or none of its user's.
@@ -223,17 +258,19 @@ impl Access {
         let login = logins.of(headers);
         let verdict = match &login {
             Some(login) => logins.ask(login).await,
-            None => verdict::Verdict::No,
+            None => Verdict::No,
         };
-        match (verdict::judge(self.mode, &verdict, caller.user, caller.is_native), login) {
-            (verdict::Judgement::Login, Some(login)) => Ok(Pass::Login(login)),
-            (verdict::Judgement::Unchecked, Some(login)) => {
+        let judgement = verdict::judge(self.mode, &verdict, caller.user, caller.is_native);
+        let user = if let Verdict::Yes(user) = verdict { Some(user) } else { None };
+        match (judgement, login) {
+            (Judgement::Login, Some(login)) => Ok(Pass::Login(login, user)),
+            (Judgement::Unchecked, Some(login)) => {
                 GATEWAY_SESSIONS_UNCHECKED.count(&["away"]);
-                Ok(Pass::Login(login))
+                Ok(Pass::Login(login, None))
             }
-            (verdict::Judgement::CheckUser, _) => Ok(Pass::CheckUser),
-            (verdict::Judgement::RefuseForNow, _) => Err(Denied::Away),
-            _ => Err(Denied::Login),
+            (Judgement::CheckUser, _) => Ok(Pass::CheckUser),
+            (Judgement::RefuseForNow, _) => Err(Denied::Away),
+            (Judgement::Refuse, _) | (_, None) => Err(Denied::Login),
         }
     }
 
@@ -242,15 +279,15 @@ impl Access {
         self.by_token(token, None).is_ok()
     }
 
-    /// The pass of a session that begins. `user` is whose it is, if that is known.
-    pub(crate) fn enter(&self, pass: Pass, number: u64, tab: &Arc<Tab>, user: Option<&UserId>) -> Standing {
+    /// The pass of a session that begins.
+    pub(crate) fn enter(&self, pass: Pass, number: u64, tab: &Arc<Tab>) -> Standing {
         match pass {
             Pass::Key => Standing::Key,
             Pass::CheckUser => Standing::CheckUser,
             Pass::Token { user, .. } => Standing::Token { user },
-            Pass::Login(login) => {
+            Pass::Login(login, own) => {
                 let due = self.logins.as_ref().map_or(u64::MAX, Logins::due);
-                Standing::Login(login.enter(number, Arc::clone(tab), user.cloned(), due))
+                Standing::Login(login.enter(number, Arc::clone(tab), own, due))
             }
         }
     }

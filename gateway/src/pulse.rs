@@ -67,6 +67,7 @@ mod tests {
     use bellwire_common::log::memory::MemoryLog;
 
     use super::*;
+    use crate::access::{Access, KeyRing};
     use crate::app::{Gateway, GatewaySettings, SessionLimits};
 
     fn gateway() -> Gateway {
@@ -74,7 +75,7 @@ mod tests {
             SessionLimits { sessions: 1, sessions_per_user: 1, sessions_per_address: 1, handshakes_per_second: 500 };
         let settings = GatewaySettings {
             ttl_ms: 1000,
-            shared_key: None,
+            access: Access::key_only(KeyRing::fixed(None)),
             limits,
             trusted_proxies: vec![],
             digests: vec![],

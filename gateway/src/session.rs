@@ -108,8 +108,7 @@ impl Drop for Place {
 pub(crate) fn serve(socket: Socket, seat: Seat, arrival: Arrival) -> impl Future<Output = ()> + Send {
     let Arrival { protocol, identity, first, pass } = arrival;
     let expires = pass.expires_in_ms(UnixMillis::now()).map(|after| seat.hub.now().saturating_add(after));
-    let user = identity.as_ref().map(|identity| &identity.user);
-    let standing = seat.hub.access.enter(pass, seat.number, &seat.tab, user);
+    let standing = seat.hub.access.enter(pass, seat.number, &seat.tab);
     let key = (protocol == Protocol::V1).then(|| seat.hub.access.keys().current()).flatten();
     let storm = (!protocol.is_native() && seat.hub.digests(protocol)).then(Box::<Digest>::default);
     let mut session = Box::new(Session {

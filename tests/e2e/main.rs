@@ -1,5 +1,6 @@
 //! End to end: real processes, a real broker, tabs that behave as the real front ends do, a real browser.
 
+mod access;
 mod browser;
 mod check;
 mod cluster;

@@ -44,7 +44,7 @@ struct Answered {
 /// A session.
 struct Guest {
     tab: Arc<Tab>,
-    /// Whose notifications it wants, once it has said so.
+    /// Whose notifications it wants; until it has said so, whose the login was.
     user: Option<UserId>,
 }
 
@@ -52,6 +52,8 @@ struct Guest {
 pub(crate) struct Stay {
     login: Arc<Login>,
     number: u64,
+    /// Whose the login was when the session came in; none if nobody could be asked.
+    own: Option<UserId>,
 }
 
 // === impl Login ===
@@ -118,10 +120,10 @@ impl Login {
         true
     }
 
-    /// A session has come in by it; it is asked about again at `due`, unless others are before.
-    pub(super) fn enter(self: Arc<Self>, number: u64, tab: Arc<Tab>, user: Option<UserId>, due: u64) -> Stay {
+    /// A session has come in by it, as that of `own`; it is asked about again at `due`, unless others are before.
+    pub(super) fn enter(self: Arc<Self>, number: u64, tab: Arc<Tab>, own: Option<UserId>, due: u64) -> Stay {
         let mut state = self.lock();
-        let guest = Guest { tab, user };
+        let guest = Guest { tab, user: own.clone() };
         if state.guests.is_empty() || state.due > due {
             state.due = due;
         }
@@ -131,7 +133,7 @@ impl Login {
         }
         state.guests.insert(number, guest);
         drop(state);
-        Stay { login: self, number }
+        Stay { login: self, number, own }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -160,8 +162,12 @@ impl Guest {
 // === impl Stay ===
 
 impl Stay {
-    /// The session says for which user it listens; whether the login is that one's. It is believed where nobody could be asked.
+    /// The session says for which user it listens; whether the login is that one's. It is believed where nobody could be
+    /// asked: neither when it came in nor since.
     pub(super) fn claim(&self, user: &UserId) -> bool {
+        if self.own.as_ref().is_some_and(|own| own != user && user.as_str() != CHECK_USER) {
+            return false;
+        }
         let mut state = self.login.lock();
         let State { answer, guests, .. } = &mut *state;
         let Some(guest) = guests.get_mut(&self.number) else { return false };
@@ -233,9 +239,17 @@ mod tests {
     #[test]
     fn a_session_may_claim_what_the_login_says() {
         let login = Arc::new(Login::new(b"a=b"));
-        let enter = |number| Arc::clone(&login).enter(number, Arc::default(), None, 9);
-        let (unasked, tab) = (enter(1), enter(2));
+        let enter = |number, own: Option<&str>| Arc::clone(&login).enter(number, Arc::default(), own.map(user), 9);
+        let (unasked, tab) = (enter(1, None), enter(2, None));
         assert!(unasked.claim(&user("7")), "nobody could be asked");
+        login.on_answer(yes("7"), 0);
+        let own = enter(4, Some("7"));
+        for forgets in [Verdict::Away, Verdict::Unclear] {
+            login.on_answer(forgets, 0);
+            assert!(own.claim(&user("7")) && own.claim(&user(CHECK_USER)) && !own.claim(&user("8")), "known before");
+        }
+        login.forget();
+        assert!(!own.claim(&user("8")));
         login.on_answer(yes("7"), 0);
         assert!(tab.claim(&user("7")) && tab.claim(&user(CHECK_USER)) && !tab.claim(&user("8")));
         login.on_answer(Verdict::No, 0);

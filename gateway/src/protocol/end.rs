@@ -213,7 +213,7 @@ impl End {
             Self::WrongUser => Some(4202),
             Self::LoggedOut => Some(4203),
             Self::Revoked => Some(4204),
-            Self::TokenExpired => Some(4205),
+            Self::TokenExpired => Some(4210),
             Self::BadMessage => Some(4300),
             Self::TooLarge => Some(4301),
             Self::Binary => Some(4302),

@@ -146,7 +146,7 @@ async fn a_session_ends_with_its_token() {
     // It counts for five seconds more than it says.
     let short = Profile { key: token("ann", -4), ..profile(Front::Native, "ann", "b", &node) };
     let tab = short.open().await.expect("let in");
-    tab.wait("its end", |seen| seen.ends == [Some(4205)]).await.expect("ended");
+    tab.wait("its end", |seen| seen.ends == [Some(4210)]).await.expect("ended");
 }
 
 #[tokio::test]
