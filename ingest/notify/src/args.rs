@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime};
 
 use crate::address::{Address, AddressError};
 use crate::macros::{Engine, Macros};
-use crate::options::{Key, OPTIONS, Opt};
+use crate::options::{Flag, OPTIONS, Opt};
 use crate::request::{
     AUTHOR_BYTES_MAX, Object, Request, TEXT_BYTES_MAX, TTL_MAX, TYPE_BYTES_MAX, cut, new_id, seconds,
 };
@@ -100,9 +100,9 @@ pub(crate) fn parse(
     let flush = args.next_if(|first| first == "flush").is_some();
     let mut given = Given { values: vec![None; OPTIONS.len()], env, macros: None };
     let mut remarks = given.read(args)?.iter().map(|word| ignored(word)).collect::<Vec<_>>();
-    let command = if given.has(Key::Help) {
+    let command = if given.has(Flag::Help) {
         Command::Help
-    } else if given.has(Key::Version) {
+    } else if given.has(Flag::Version) {
         Command::Version
     } else if flush {
         let delivery = given.delivery()?;
@@ -119,7 +119,7 @@ pub(crate) fn parse(
 }
 
 struct Given<'a> {
-    /// By [`Key`].
+    /// By [`Flag`].
     values: Vec<Option<OsString>>,
     env: &'a dyn Fn(&str) -> Option<OsString>,
     /// With `--from-env`.
@@ -150,7 +150,7 @@ impl Given<'_> {
                 Some(value) => value,
                 None if option.value.is_empty() => OsString::new(),
                 // The engine's definitions do not quote these two: an empty macro leaves no argument at all.
-                None if matches!(option.key, Key::UserId | Key::NotificationType) => {
+                None if matches!(option.key, Flag::UserId | Flag::NotificationType) => {
                     args.next_if(|next| !matches!(as_option(next), Ok(Some(_)))).unwrap_or_default()
                 }
                 None => match args.next() {
@@ -164,22 +164,22 @@ impl Given<'_> {
         Ok(ignored)
     }
 
-    fn has(&self, key: Key) -> bool {
+    fn has(&self, key: Flag) -> bool {
         self.values[key as usize].is_some()
     }
 
     fn find_macros(&mut self) -> Result<(), UsageError> {
-        if !self.has(Key::FromEnv) {
-            return if self.has(Key::UserFrom) { Err(UsageError::UserFromAlone) } else { Ok(()) };
+        if !self.has(Flag::FromEnv) {
+            return if self.has(Flag::UserFrom) { Err(UsageError::UserFromAlone) } else { Ok(()) };
         }
-        let user_from = self.text(Key::UserFrom);
+        let user_from = self.text(Flag::UserFrom);
         let macros = Macros::find(self.env, &user_from).map_err(|_| UsageError::UserFrom(user_from))?;
         self.macros = Some(macros.ok_or(UsageError::NoMacros)?);
         Ok(())
     }
 
     /// As given, even if empty; else the environment's, unless empty; else the engine's macro.
-    fn value(&self, key: Key) -> Option<OsString> {
+    fn value(&self, key: Flag) -> Option<OsString> {
         let option = &OPTIONS[key as usize];
         let given = self.values[key as usize].clone().or_else(|| option.env.iter().find_map(|name| self.env(name)));
         given.or_else(|| self.macros.as_ref()?.value(key))
@@ -189,24 +189,24 @@ impl Given<'_> {
         (self.env)(name).filter(|value| !value.is_empty())
     }
 
-    fn text(&self, key: Key) -> String {
+    fn text(&self, key: Flag) -> String {
         let text = self.value(key).map_or(String::new(), |value| lossy(&value));
         // An output may look like a macro and be none.
-        let is_macro = OPTIONS[key as usize].from_macro && key != Key::Output && is_unfilled(&text);
+        let is_macro = OPTIONS[key as usize].from_macro && key != Flag::Output && is_unfilled(&text);
         if is_macro { String::new() } else { text }
     }
 
     /// A setting: an empty value is as good as none.
-    fn path(&self, key: Key) -> Option<PathBuf> {
+    fn path(&self, key: Flag) -> Option<PathBuf> {
         self.value(key).filter(|value| !value.is_empty()).map(PathBuf::from)
     }
 
-    fn needed(&self, key: Key, why: &'static str) -> Result<String, UsageError> {
+    fn needed(&self, key: Flag, why: &'static str) -> Result<String, UsageError> {
         let text = self.text(key);
         if text.is_empty() { Err(UsageError::Missing(OPTIONS[key as usize].name, why)) } else { Ok(text) }
     }
 
-    fn time(&self, key: Key, max: Duration) -> Result<Option<Duration>, UsageError> {
+    fn time(&self, key: Flag, max: Duration) -> Result<Option<Duration>, UsageError> {
         let text = self.text(key);
         let text = text.trim();
         if text.is_empty() {
@@ -218,7 +218,7 @@ impl Given<'_> {
 
     /// Who receives; none where the engine has nobody to name.
     fn user(&self) -> Result<Option<String>, UsageError> {
-        let Some(value) = self.value(Key::UserId) else {
+        let Some(value) = self.value(Flag::UserId) else {
             return Err(UsageError::Missing("user-id", "who receives"));
         };
         let user = lossy(&value).trim().to_owned();
@@ -233,8 +233,8 @@ impl Given<'_> {
     }
 
     fn kind(&self) -> &'static str {
-        let long = self.text(Key::Type);
-        let kind = if long.is_empty() { self.text(Key::T) } else { long }.trim().to_ascii_lowercase();
+        let long = self.text(Flag::Type);
+        let kind = if long.is_empty() { self.text(Flag::T) } else { long }.trim().to_ascii_lowercase();
         match kind.as_str() {
             "service" => "service",
             "message" => "message",
@@ -244,7 +244,7 @@ impl Given<'_> {
 
     /// What is no number is 0, as for the PHP command: a wrong state is better than no alarm.
     fn state(&self, remarks: &mut Vec<String>) -> i64 {
-        let text = self.text(Key::State);
+        let text = self.text(Flag::State);
         match text.trim() {
             "" => 0,
             number => number.parse().unwrap_or_else(|_| {
@@ -257,18 +257,18 @@ impl Given<'_> {
     fn request(&self, user: String, remarks: &mut Vec<String>) -> Result<Request, UsageError> {
         let kind = self.kind();
         let is_message = kind == "message";
-        let title = if is_message { self.needed(Key::Title, "the first line of the message")? } else { String::new() };
-        for key in [Key::Title, Key::Body] {
+        let title = if is_message { self.needed(Flag::Title, "the first line of the message")? } else { String::new() };
+        for key in [Flag::Title, Flag::Body] {
             if !is_message && self.has(key) {
                 return Err(UsageError::MessageOnly(OPTIONS[key as usize].name));
             }
         }
         let host = match kind {
             "message" => None,
-            _ => Some(self.object(Key::HostUuid, Key::HostName, "the engine's name of the host")?),
+            _ => Some(self.object(Flag::HostUuid, Flag::HostName, "the engine's name of the host")?),
         };
         let service = match kind {
-            "service" => Some(self.object(Key::ServiceUuid, Key::ServiceName, "the engine's name of the service")?),
+            "service" => Some(self.object(Flag::ServiceUuid, Flag::ServiceName, "the engine's name of the service")?),
             _ => None,
         };
         let engine_text = |key, bytes_max| if is_message { String::new() } else { cut(self.text(key), bytes_max) };
@@ -278,18 +278,18 @@ impl Given<'_> {
             id: new_id(),
             user,
             timestamp: raised_at.map_or(now, |micros| now.min(micros / 1_000_000)),
-            ttl: self.time(Key::Ttl, TTL_MAX)?.map(|ttl| ttl.as_secs().max(1)),
+            ttl: self.time(Flag::Ttl, TTL_MAX)?.map(|ttl| ttl.as_secs().max(1)),
             kind: kind.to_owned(),
-            notification_type: engine_text(Key::NotificationType, TYPE_BYTES_MAX),
+            notification_type: engine_text(Flag::NotificationType, TYPE_BYTES_MAX),
             state: if is_message { 0 } else { self.state(remarks) },
             host,
             service,
-            output: engine_text(Key::Output, TEXT_BYTES_MAX),
-            author: engine_text(Key::AckAuthor, AUTHOR_BYTES_MAX),
-            comment: engine_text(Key::AckComment, TEXT_BYTES_MAX),
+            output: engine_text(Flag::Output, TEXT_BYTES_MAX),
+            author: engine_text(Flag::AckAuthor, AUTHOR_BYTES_MAX),
+            comment: engine_text(Flag::AckComment, TEXT_BYTES_MAX),
             title: cut(title, TEXT_BYTES_MAX),
-            body: if is_message { cut(self.text(Key::Body), TEXT_BYTES_MAX) } else { String::new() },
-            url: self.text(Key::Url),
+            body: if is_message { cut(self.text(Flag::Body), TEXT_BYTES_MAX) } else { String::new() },
+            url: self.text(Flag::Url),
         };
         if let Some(micros) = raised_at {
             request.id = request.lasting_id(micros);
@@ -297,26 +297,26 @@ impl Given<'_> {
         Ok(request)
     }
 
-    fn object(&self, id: Key, name: Key, why: &'static str) -> Result<Object, UsageError> {
+    fn object(&self, id: Flag, name: Flag, why: &'static str) -> Result<Object, UsageError> {
         Ok(Object { id: self.needed(id, why)?, name: cut(self.text(name), TEXT_BYTES_MAX) })
     }
 
     fn delivery(&self) -> Result<Delivery, UsageError> {
         Ok(Delivery {
             addresses: self.addresses()?,
-            token_file: self.path(Key::TokenFile),
-            ca_file: self.path(Key::CaFile),
-            client_cert: self.path(Key::ClientCert),
-            client_key: self.path(Key::ClientKey),
-            spool: self.path(Key::Spool),
-            deadline: self.time(Key::Deadline, DEADLINE_MAX)?.unwrap_or(DEADLINE_DEFAULT),
+            token_file: self.path(Flag::TokenFile),
+            ca_file: self.path(Flag::CaFile),
+            client_cert: self.path(Flag::ClientCert),
+            client_key: self.path(Flag::ClientKey),
+            spool: self.path(Flag::Spool),
+            deadline: self.time(Flag::Deadline, DEADLINE_MAX)?.unwrap_or(DEADLINE_DEFAULT),
             for_checkmk: self.macros.as_ref().is_some_and(|macros| macros.engine == Engine::Checkmk),
         })
     }
 
     /// The first source that names an address: option, environment, openITCOCKPIT's environment, this machine.
     fn addresses(&self) -> Result<Vec<Address>, AddressError> {
-        let flag = self.values[Key::Ingest as usize].clone();
+        let flag = self.values[Flag::Ingest as usize].clone();
         for list in [flag, self.env("BELLWIRE_INGEST"), self.env("OITC_ADDRESS")].into_iter().flatten() {
             let addresses = Address::parse_list(&lossy(&list))?;
             if !addresses.is_empty() {

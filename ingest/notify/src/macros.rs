@@ -4,7 +4,7 @@
 
 use std::ffi::OsString;
 
-use crate::options::Key;
+use crate::options::Flag;
 
 /// Who receives where `--user-from` says nothing: openITCOCKPIT's custom variable, else the contact's name.
 const USER_FROM_DEFAULT: &str = "_CONTACTOITCUSERID,CONTACTNAME";
@@ -57,21 +57,21 @@ impl<'a> Macros<'a> {
     }
 
     /// What stands for an option that is not given. The object's kind stands for `-t`, which every other word wins over.
-    pub(crate) fn value(&self, key: Key) -> Option<OsString> {
+    pub(crate) fn value(&self, key: Flag) -> Option<OsString> {
         let object = if self.is_service() { "SERVICE" } else { "HOST" };
         match key {
-            Key::T => Some(object.into()),
-            Key::NotificationType => self.notification_type(),
-            Key::HostUuid => self.get("HOSTNAME"),
-            Key::ServiceUuid => self.get("SERVICEDESC"),
-            Key::State => self.get(&format!("{object}STATEID")),
-            Key::Output => self.get(&format!("{object}OUTPUT")),
-            Key::AckAuthor => self.get("NOTIFICATIONAUTHOR"),
-            Key::AckComment => self.get("NOTIFICATIONCOMMENT"),
-            Key::HostName => self.other_name("HOSTDISPLAYNAME", "HOSTNAME"),
-            Key::ServiceName => self.other_name("SERVICEDISPLAYNAME", "SERVICEDESC"),
+            Flag::T => Some(object.into()),
+            Flag::NotificationType => self.notification_type(),
+            Flag::HostUuid => self.get("HOSTNAME"),
+            Flag::ServiceUuid => self.get("SERVICEDESC"),
+            Flag::State => self.get(&format!("{object}STATEID")),
+            Flag::Output => self.get(&format!("{object}OUTPUT")),
+            Flag::AckAuthor => self.get("NOTIFICATIONAUTHOR"),
+            Flag::AckComment => self.get("NOTIFICATIONCOMMENT"),
+            Flag::HostName => self.other_name("HOSTDISPLAYNAME", "HOSTNAME"),
+            Flag::ServiceName => self.other_name("SERVICEDISPLAYNAME", "SERVICEDESC"),
             // Empty where the contact has none of them: nobody.
-            Key::UserId => Some(self.user_from.iter().find_map(|name| self.get(name)).unwrap_or_default()),
+            Flag::UserId => Some(self.user_from.iter().find_map(|name| self.get(name)).unwrap_or_default()),
             _ => None,
         }
     }

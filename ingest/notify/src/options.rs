@@ -4,7 +4,7 @@
 #[derive(Debug)]
 pub(crate) struct Opt {
     /// Its place in [`OPTIONS`].
-    pub(crate) key: Key,
+    pub(crate) key: Flag,
     /// Name after one or two dashes.
     pub(crate) name: &'static str,
     /// A second, one-letter name.
@@ -23,11 +23,11 @@ macro_rules! options {
     ($( $key:ident $name:literal $short:expr, $value:literal, [$($env:literal),*], $from_macro:literal, $help:expr; )*) => {
         /// Names an option.
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-        pub(crate) enum Key { $($key),* }
+        pub(crate) enum Flag { $($key),* }
 
         /// Every option, in the order of the help.
         pub(crate) static OPTIONS: &[Opt] = &[$(
-            Opt { key: Key::$key, name: $name, short: $short, value: $value, env: &[$($env),*], from_macro: $from_macro, help: $help }
+            Opt { key: Flag::$key, name: $name, short: $short, value: $value, env: &[$($env),*], from_macro: $from_macro, help: $help }
         ),*];
     };
 }
@@ -110,7 +110,7 @@ mod tests {
 
     #[test]
     fn every_value_has_an_environment_variable_of_its_name() {
-        for option in OPTIONS.iter().filter(|option| !option.value.is_empty() && option.key != Key::T) {
+        for option in OPTIONS.iter().filter(|option| !option.value.is_empty() && option.key != Flag::T) {
             let name = format!("BELLWIRE_{}", option.name.to_uppercase().replace('-', "_"));
             assert_eq!(option.env.first(), Some(&name.as_str()));
         }
