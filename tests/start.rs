@@ -206,6 +206,26 @@ async fn a_second_signal_ends_it_at_once() -> Result<()> {
     Ok(())
 }
 
+/// The README's lines for a cluster, with a look at its settings in the place of each start.
+#[tokio::test]
+async fn the_settings_of_the_readmes_cluster_can_be_used() -> Result<()> {
+    let readme = include_str!("../README.md");
+    let blocks = readme.split("```sh\n").filter_map(|rest| rest.split("```").next());
+    let lines = blocks.into_iter().find(|lines| lines.contains("export BELLWIRE_LOG=")).context("no lines in README")?;
+    let lines: Vec<_> = lines.lines().filter(|line| !line.starts_with("bellwire notify")).collect();
+    let script = format!("bellwire() {{ '{PROGRAM}' config \"$@\"; }}\n{}", lines.join("\n"));
+    let home = tempfile::tempdir()?;
+    let mut bash = Command::new("bash");
+    bash.env_clear().env("PATH", "/usr/bin:/bin").env("HOME", home.path()).args(["-euc", &script]);
+    let Output { status, stdout, stderr } = bash.output().await?;
+    let said = String::from_utf8(stdout)?;
+    ensure!(status.success(), "{script}\n{}", String::from_utf8_lossy(&stderr));
+    for role in ["gateway", "ingest"] {
+        ensure!(said.contains(&format!("# settings of bellwire {role}:")), "{script}\n{said}");
+    }
+    Ok(())
+}
+
 /// The README's first command. Cargo adds variables to the environment of what it runs.
 #[tokio::test]
 async fn it_runs_under_cargo() -> Result<()> {
