@@ -94,6 +94,8 @@ async fn help_and_settings_are_printed() -> Result<()> {
     assert!(!stdout.contains("s3cret") && !stderr.contains("s3cret"), "{stdout} {stderr}");
     let (code, stdout, _) = output(home.path(), "config --markdown").await?;
     assert!(code == Some(0) && stdout == include_str!("../docs/configuration.md"), "{code:?}");
+    let (code, stdout, _) = output(home.path(), "config --metrics-markdown").await?;
+    assert!(code == Some(0) && stdout == include_str!("../docs/metrics.md"), "{code:?}");
     Ok(())
 }
 
@@ -210,8 +212,8 @@ async fn a_second_signal_ends_it_at_once() -> Result<()> {
 #[tokio::test]
 async fn the_settings_of_the_readmes_cluster_can_be_used() -> Result<()> {
     let readme = include_str!("../README.md");
-    let blocks = readme.split("```sh\n").filter_map(|rest| rest.split("```").next());
-    let lines = blocks.into_iter().find(|lines| lines.contains("export BELLWIRE_LOG=")).context("no lines in README")?;
+    let mut blocks = readme.split("```sh\n").filter_map(|rest| rest.split("```").next());
+    let lines = blocks.find(|lines| lines.contains("export BELLWIRE_LOG=")).context("no lines in README")?;
     let lines: Vec<_> = lines.lines().filter(|line| !line.starts_with("bellwire notify")).collect();
     let script = format!("bellwire() {{ '{PROGRAM}' config \"$@\"; }}\n{}", lines.join("\n"));
     let home = tempfile::tempdir()?;
