@@ -47,7 +47,7 @@ const INTRODUCTION: &str = "# Metrics
 <!-- Made by `bellwire config --metrics-markdown`; a test compares it with the catalogue in common/src/metrics.rs. -->
 
 Every node answers `/metrics` on its [`admin-listen`](configuration.md#admin-listen), as Prometheus reads it. No label has a user, a
-host or a text, and each has the values that are named here and no others. Counters are there from the start on, at zero. Standalone has
+host or a text, and each but those of `bellwire_build_info` has the values that are named here and no others. Counters are there from the start on, at zero. Standalone has
 the metrics of both roles. What to watch, and when to alert: [access.md](access.md#what-to-watch), [operations.md](operations.md#tls),
 [directory.md](directory.md#metrics), [ingest.md](ingest.md#metrics).
 
