@@ -4,7 +4,8 @@ use std::ffi::OsString;
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
-use bellwire_common::settings::{Role, add_flags};
+use bellwire_common::metrics;
+use bellwire_common::settings::{self, Role, add_flags};
 
 use crate::{check, doctor, openitcockpit, trace, watch};
 
@@ -15,8 +16,8 @@ pub(crate) enum Call {
     Run(Role, ArgMatches),
     /// Show the settings that this node would have.
     Config(Role, ArgMatches),
-    /// Print docs/configuration.md.
-    Markdown,
+    /// Print a page of docs/ that is made from the code.
+    Markdown(fn() -> String),
     /// Check the whole way.
     Check(ArgMatches),
     /// Look at what this node needs.
@@ -33,6 +34,7 @@ pub(crate) enum Call {
 pub(crate) const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("BUILD_REVISION"), ")");
 
 const MARKDOWN: &str = "markdown";
+const METRICS_MARKDOWN: &str = "metrics-markdown";
 const TRACE: &str = "trace";
 const OPENITCOCKPIT: &str = "openitcockpit";
 const WATCH: &str = "watch";
@@ -97,7 +99,10 @@ pub(crate) fn parse(args: Vec<OsString>) -> Result<Call, clap::Error> {
         _ => {}
     }
     if inner.get_flag(MARKDOWN) {
-        return Ok(Call::Markdown);
+        return Ok(Call::Markdown(settings::markdown));
+    }
+    if inner.get_flag(METRICS_MARKDOWN) {
+        return Ok(Call::Markdown(metrics::markdown));
     }
     match inner.remove_subcommand() {
         Some((name, flags)) => Ok(Call::Config(role(&name).unwrap_or(Role::Standalone), flags)),
@@ -143,8 +148,9 @@ fn notify() -> Command {
 }
 
 fn config() -> Command {
-    let markdown =
-        Arg::new(MARKDOWN).long(MARKDOWN).action(ArgAction::SetTrue).hide(true).help("Print docs/configuration.md");
+    let page = |name: &'static str, help: &'static str| {
+        Arg::new(name).long(name).action(ArgAction::SetTrue).hide(true).help(help)
+    };
     let command = Command::new("config")
         .about("Checks the settings of standalone (or gateway, ingest) and shows each with its source, without secrets")
         .args_conflicts_with_subcommands(true)
@@ -153,7 +159,8 @@ fn config() -> Command {
             let about = format!("Checks and shows the settings of bellwire {role}");
             add_flags(Command::new(role.name()).about(about), role)
         }))
-        .arg(markdown);
+        .arg(page(MARKDOWN, "Print docs/configuration.md"))
+        .arg(page(METRICS_MARKDOWN, "Print docs/metrics.md"));
     add_flags(command, Role::Standalone)
 }
 
@@ -179,7 +186,8 @@ mod tests {
         assert!(matches!(parsed("bellwire ingest"), Ok(Call::Run(Role::Ingest, _))));
         assert!(matches!(parsed("bellwire config --shards 3"), Ok(Call::Config(Role::Standalone, _))));
         assert!(matches!(parsed("bellwire config gateway --shards 3"), Ok(Call::Config(Role::Gateway, _))));
-        assert!(matches!(parsed("bellwire config --markdown"), Ok(Call::Markdown)));
+        assert!(matches!(parsed("bellwire config --markdown"), Ok(Call::Markdown(_))));
+        assert!(matches!(parsed("bellwire config --metrics-markdown"), Ok(Call::Markdown(_))));
         assert!(matches!(parsed("bellwire trace 7"), Ok(Call::Trace(_))));
         assert!(matches!(parsed("bellwire openitcockpit commands"), Ok(Call::Openitcockpit(_))));
         assert!(matches!(parsed("bellwire watch --target http://a/readyz"), Ok(Call::Watch(_))));
@@ -239,6 +247,6 @@ mod tests {
         ] {
             assert!(help.contains(part), "{part}: {help}");
         }
-        assert!(!help.contains("--shared-key ") && !help.contains("--markdown"), "{help}");
+        assert!(!help.contains("--shared-key ") && !help.contains("markdown"), "{help}");
     }
 }

@@ -72,7 +72,7 @@ fn main() -> ExitCode {
         Call::Run(role, flags) => run(role, &Sources { flags: &flags, env: &env, read: &read }, &program),
         Call::Config(role, flags) => config(role, &Sources { flags: &flags, env: &env, read: &read }),
         Call::Openitcockpit(flags) => print(&openitcockpit::text(&flags)),
-        Call::Markdown => print(&settings::markdown()),
+        Call::Markdown(page) => print(&page()),
         Call::Check(flags) => return plugin(&check::run(&flags, &env)),
         Call::Doctor(role, flags) => match doctor::run(role, &flags, &env, print) {
             Ok(true) => Ok(()),

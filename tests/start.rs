@@ -94,6 +94,8 @@ async fn help_and_settings_are_printed() -> Result<()> {
     assert!(!stdout.contains("s3cret") && !stderr.contains("s3cret"), "{stdout} {stderr}");
     let (code, stdout, _) = output(home.path(), "config --markdown").await?;
     assert!(code == Some(0) && stdout == include_str!("../docs/configuration.md"), "{code:?}");
+    let (code, stdout, _) = output(home.path(), "config --metrics-markdown").await?;
+    assert!(code == Some(0) && stdout == include_str!("../docs/metrics.md"), "{code:?}");
     Ok(())
 }
 
@@ -203,6 +205,26 @@ async fn a_second_signal_ends_it_at_once() -> Result<()> {
     node.process.line("shutting down", WITHIN).await?;
     node.process.signal(Signal::Term).await?;
     assert_eq!(node.process.wait(WITHIN).await?.code(), Some(130));
+    Ok(())
+}
+
+/// The README's lines for a cluster, with a look at its settings in the place of each start.
+#[tokio::test]
+async fn the_settings_of_the_readmes_cluster_can_be_used() -> Result<()> {
+    let readme = include_str!("../README.md");
+    let mut blocks = readme.split("```sh\n").filter_map(|rest| rest.split("```").next());
+    let lines = blocks.find(|lines| lines.contains("export BELLWIRE_LOG=")).context("no lines in README")?;
+    let lines: Vec<_> = lines.lines().filter(|line| !line.starts_with("bellwire notify")).collect();
+    let script = format!("bellwire() {{ '{PROGRAM}' config \"$@\"; }}\n{}", lines.join("\n"));
+    let home = tempfile::tempdir()?;
+    let mut bash = Command::new("bash");
+    bash.env_clear().env("PATH", "/usr/bin:/bin").env("HOME", home.path()).args(["-euc", &script]);
+    let Output { status, stdout, stderr } = bash.output().await?;
+    let said = String::from_utf8(stdout)?;
+    ensure!(status.success(), "{script}\n{}", String::from_utf8_lossy(&stderr));
+    for role in ["gateway", "ingest"] {
+        ensure!(said.contains(&format!("# settings of bellwire {role}:")), "{script}\n{said}");
+    }
     Ok(())
 }
 

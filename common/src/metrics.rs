@@ -9,6 +9,10 @@ pub use metrics::{Counter as CounterSeries, Gauge as GaugeSeries, Histogram as H
 use metrics::{Key, KeyName, Label, Level, Metadata};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 
+pub use page::markdown;
+
+mod page;
+
 /// One series of a metric, for who counts often.
 pub mod handles {
     pub use metrics::{Counter, Gauge, Histogram};

@@ -89,6 +89,37 @@ async fn tabs_of_both_front_ends_come_through() {
     }
 }
 
+/// The lines for `/bellwire/`: the gateway's page, WebSockets under it, and nothing of what senders use.
+#[tokio::test]
+async fn pages_of_ones_own_come_through_and_senders_do_not() {
+    let page = text("docs/proxies.md");
+    let lines = page.split("```nginx own-pages\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    assert!(lines.contains(DEFAULT), "{lines}");
+    let node = standalone("memory:").await;
+    let nginx = Nginx::start(&lines.replace(DEFAULT, &node.listen.to_string())).await.unwrap();
+    for (path, shown) in [("/bellwire/", "<!doctype html>"), ("/bellwire/client/bellwire.js", "export")] {
+        let answer = http::get(nginx.address, path).await.unwrap();
+        assert!(answer.status == 200 && answer.text().to_lowercase().contains(shown), "{path}: {}", answer.status);
+    }
+    for path in ["/bellwire/message", "/bellwire/v1/notifications", "/bellwire//message", "/bellwire/openapi.json"] {
+        let body = serde_json::json!({"userId": 1, "user": "1", "kind": "message", "title": "Hello"});
+        assert_eq!(http::post(nginx.address, path, &body).await.unwrap().status, 404, "{path}");
+    }
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let nginx = Nginx::start(&lines.replace(DEFAULT, &address)).await.unwrap();
+    let head = tokio::spawn(first_head(listener));
+    let upgrade = [("upgrade", "websocket"), ("connection", "upgrade")];
+    let asked = http::request(nginx.address, "GET", "/bellwire/push_notifications", &upgrade, b"").await.unwrap();
+    assert_eq!(asked.status, 401);
+    let head = head.await.unwrap();
+    for part in
+        ["get /push_notifications http/1.1", "upgrade: websocket", "connection: upgrade", "x-forwarded-for: 127."]
+    {
+        assert!(head.contains(part), "{part}: {head}");
+    }
+}
+
 /// openITCOCKPIT 5.3 opens its notifications' objects at an address that only its backend has.
 #[tokio::test]
 async fn a_click_of_the_old_front_end_finds_the_page() {
