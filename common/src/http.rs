@@ -28,7 +28,7 @@ use tracing::{debug, warn};
 
 pub use listen::{Listeners, Reserved, bind, reserve};
 pub use problem::{problem, problem_with};
-pub use tls::{ClientCertificate, SPEAKS_TLS, Tls, TlsError, TlsWatch};
+pub use tls::{CERTIFICATE_ENDS_SOON, ClientCertificate, SPEAKS_TLS, Tls, TlsError, TlsWatch};
 pub use waiting::Place;
 pub use wire::Traffic;
 
