@@ -48,6 +48,8 @@ pub(crate) fn command(name: &'static str) -> Command {
         .arg(option("key-file", "FILE", "File with the shared key [env: BELLWIRE_SHARED_KEY, or BELLWIRE_SHARED_KEY_FILE]"))
         .arg(option("token-file", "FILE", "File with the token that ingest asks for: the first of the file [env: BELLWIRE_TOKEN_FILE]"))
         .arg(option("ca-file", "FILE", "PEM file with the authorities to trust instead of the system's [env: BELLWIRE_CA_FILE]"))
+        .arg(option("client-cert", "FILE", "PEM file with the certificate that ingest asks for, and those between; with --client-key [env: BELLWIRE_CLIENT_CERT]"))
+        .arg(option("client-key", "FILE", "PEM file with the private key of --client-cert [env: BELLWIRE_CLIENT_KEY]"))
         .arg(option("config", "FILE", "The node's TOML file: its addresses, key and tokens [env: BELLWIRE_CONFIG]"))
         .arg(option("admin", "IP:PORT", "A node's admin-listen, asked when something did not arrive; repeated [default: this machine's, without --gateway]")
             .action(ArgAction::Append))

@@ -7,7 +7,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 use bellwire_common::metrics;
 use bellwire_common::settings::{self, Role, add_flags};
 
-use crate::{check, doctor, openitcockpit, trace, watch};
+use crate::{check, doctor, openitcockpit, revoke, trace, watch};
 
 /// What is to be done, with the flags that it was given.
 #[derive(Debug)]
@@ -24,10 +24,27 @@ pub(crate) enum Call {
     Doctor(Role, ArgMatches),
     /// Tell what happened to a notification.
     Trace(ArgMatches),
+    /// End the sessions of a user.
+    Revoke(ArgMatches),
     /// Print what has to be changed in openITCOCKPIT.
     Openitcockpit(ArgMatches),
     /// Watch a cluster that is elsewhere.
     Watch(ArgMatches),
+}
+
+/// A call that is wrong, however often it is repeated.
+#[derive(Debug, thiserror::Error)]
+#[error("bellwire {command}: {what}; see bellwire {command} --help")]
+pub(crate) struct WrongCall {
+    command: &'static str,
+    what: String,
+}
+
+impl WrongCall {
+    /// Makes it of what is wrong, for this command.
+    pub(crate) fn of(command: &'static str) -> impl Fn(String) -> Self + Copy {
+        move |what| Self { command, what }
+    }
 }
 
 /// Version and revision, as `--version` shows them.
@@ -36,6 +53,7 @@ pub(crate) const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("
 const MARKDOWN: &str = "markdown";
 const METRICS_MARKDOWN: &str = "metrics-markdown";
 const TRACE: &str = "trace";
+const REVOKE: &str = "revoke";
 const OPENITCOCKPIT: &str = "openitcockpit";
 const WATCH: &str = "watch";
 const DOCTOR: &str = "doctor";
@@ -57,6 +75,9 @@ The two command lines that openITCOCKPIT needs:
 
 Why did nothing come, who got it:
   bellwire trace 1                          a user's browsers and last notifications, or an id's way
+
+Let nobody listen on as a user who has left:
+  bellwire revoke 1
 
 Does all of it work, and what is wrong:
   bellwire check                            a notification to a tab of its own: a plugin for engines
@@ -87,6 +108,7 @@ pub(crate) fn parse(args: Vec<OsString>) -> Result<Call, clap::Error> {
     }
     match name.as_str() {
         TRACE => return Ok(Call::Trace(inner)),
+        REVOKE => return Ok(Call::Revoke(inner)),
         OPENITCOCKPIT => return Ok(Call::Openitcockpit(inner)),
         WATCH => return Ok(Call::Watch(inner)),
         CHECK => return Ok(Call::Check(inner)),
@@ -127,6 +149,7 @@ fn command() -> Command {
         .subcommand(check::command(CHECK))
         .subcommand(doctor::command(DOCTOR))
         .subcommand(trace::command(TRACE))
+        .subcommand(revoke::command(REVOKE))
         .subcommand(openitcockpit::command(OPENITCOCKPIT))
         .subcommand(watch::command(WATCH))
         .subcommand(config());
@@ -189,6 +212,7 @@ mod tests {
         assert!(matches!(parsed("bellwire config --markdown"), Ok(Call::Markdown(_))));
         assert!(matches!(parsed("bellwire config --metrics-markdown"), Ok(Call::Markdown(_))));
         assert!(matches!(parsed("bellwire trace 7"), Ok(Call::Trace(_))));
+        assert!(matches!(parsed("bellwire revoke 7 --browser b"), Ok(Call::Revoke(_))));
         assert!(matches!(parsed("bellwire openitcockpit commands"), Ok(Call::Openitcockpit(_))));
         assert!(matches!(parsed("bellwire watch --target http://a/readyz"), Ok(Call::Watch(_))));
         assert!(matches!(parsed("bellwire check -w 1"), Ok(Call::Check(_))));
@@ -209,6 +233,8 @@ mod tests {
             "bellwire trace",
             "bellwire trace 7 --user 7",
             "bellwire trace 7 8",
+            "bellwire revoke",
+            "bellwire revoke 7 8",
             "bellwire openitcockpit",
             "bellwire openitcockpit commands extra",
             "bellwire watch",
@@ -221,6 +247,7 @@ mod tests {
             "bellwire -h",
             "bellwire gateway --help",
             "bellwire trace --help",
+            "bellwire revoke --help",
             "bellwire check --help",
             "bellwire doctor --help",
             "bellwire --version",
@@ -239,6 +266,7 @@ mod tests {
             "check",
             "doctor",
             "trace",
+            "revoke",
             "watch",
             "config",
             "--shared-key-file",

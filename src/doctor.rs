@@ -20,6 +20,7 @@ mod machine;
 mod secrets;
 mod site;
 mod through;
+mod tls;
 
 use context::Context;
 use finding::{Finding, Level};
@@ -138,6 +139,7 @@ const CHECKS: &[(&str, Check)] = &[
     ("secrets", |context| at_once(secrets::files(context))),
     ("key", |context| at_once(secrets::key(context))),
     ("tokens", |context| at_once(secrets::tokens(context))),
+    ("tls", |context| at_once(tls::tls(context))),
     ("listen", |context| at_once(machine::listeners(context))),
     ("files", |context| at_once(machine::files(context))),
     ("log", |context| log::log(context).boxed()),

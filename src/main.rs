@@ -1,7 +1,8 @@
-//! The program: `bellwire standalone`, `gateway`, `ingest`, `notify`, `check`, `doctor`, `trace`, `openitcockpit`,
-//! `watch`, `config`.
+//! The program: `bellwire standalone`, `gateway`, `ingest`, `notify`, `check`, `doctor`, `trace`, `revoke`,
+//! `openitcockpit`, `watch`, `config`.
 
 mod access;
+mod admin;
 mod check;
 mod cli;
 mod dial;
@@ -11,6 +12,7 @@ mod ingest;
 mod node;
 mod openitcockpit;
 mod place;
+mod revoke;
 mod standalone;
 mod supervisor;
 mod tab;
@@ -31,9 +33,7 @@ use bellwire_common::http::Listeners;
 use bellwire_common::settings::{self, Invalid, Loaded, LogFormat, LogLevel, Role, Sources};
 use bellwire_common::telemetry;
 
-use crate::cli::Call;
-use crate::trace::WrongCall;
-use crate::watch::WrongWatch;
+use crate::cli::{Call, WrongCall};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -86,6 +86,7 @@ fn main() -> ExitCode {
             print(&told.text)?;
             told.nothing.map_or(Ok(()), Err)
         }),
+        Call::Revoke(flags) => revoke::run(&flags, &env).and_then(|told| print(&told)),
         Call::Watch(flags) => watch(&flags),
     };
     match result {
@@ -95,11 +96,7 @@ fn main() -> ExitCode {
             ExitCode::from(EXIT_SETTINGS)
         }
         Err(error) if error.is::<WrongCall>() => {
-            eprintln!("bellwire trace: {error}; see bellwire trace --help");
-            ExitCode::from(EXIT_SETTINGS)
-        }
-        Err(error) if error.is::<WrongWatch>() => {
-            eprintln!("bellwire watch: {error}; see bellwire watch --help");
+            eprintln!("{error}");
             ExitCode::from(EXIT_SETTINGS)
         }
         Err(error) => {
@@ -179,7 +176,7 @@ fn run(role: Role, sources: &Sources<'_>, program: &str) -> anyhow::Result<()> {
 }
 
 fn watch(flags: &ArgMatches) -> anyhow::Result<()> {
-    let watch = watch::Watch::of(flags)?;
+    let watch = watch::Watch::of(flags).map_err(WrongCall::of("watch"))?;
     in_runtime(&LogLevel::default(), LogFormat::default(), &[], watch.run())
 }
 

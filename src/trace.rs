@@ -1,24 +1,20 @@
 //! `bellwire trace`: asks a node on this machine what happened to a notification, and prints it.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
 use clap::{Arg, ArgAction, ArgGroup, ArgMatches, Command};
-use ureq::Agent;
-use ureq::tls::TlsConfig;
 
 use bellwire_common::admin::TRACE_PATH;
-use bellwire_common::http::SPEAKS_TLS;
 use bellwire_common::ids::{IdError, NotificationId, UnixMillis, UserId};
 use bellwire_gateway::trace::answer::Answer;
 
-mod print;
+use crate::admin::{self, Admin};
+use crate::cli::WrongCall;
 
-/// Where a node's admin server listens unless told otherwise.
-const ADMIN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9083);
-const ADMIN_ENV: &str = "BELLWIRE_ADMIN_LISTEN";
+mod print;
 
 /// A node that takes longer has other troubles.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
@@ -61,14 +57,9 @@ pub(crate) fn command(name: &'static str) -> Command {
         .arg(id("id", "ID", "A notification, and nothing else; with --user, that user's"))
         .group(ArgGroup::new("asked").args(["what", "user", "id"]).required(true).multiple(true))
         .mut_arg("what", |arg| arg.conflicts_with_all(["user", "id"]))
-        .arg(id("admin", "IP:PORT", "The node's admin-listen [default: $BELLWIRE_ADMIN_LISTEN, else 127.0.0.1:9083]"))
+        .arg(admin::arg())
         .arg(Arg::new("json").long("json").action(ArgAction::SetTrue).help("Print the node's answer as it is"))
 }
-
-/// A call that is wrong, however often it is repeated.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub(crate) struct WrongCall(String);
 
 /// What to ask whom.
 #[derive(Debug, PartialEq, Eq)]
@@ -90,7 +81,7 @@ pub(crate) struct Told {
 
 /// Asks. Says no more where nothing is known than that it is so, as an error.
 pub(crate) fn run(flags: &ArgMatches, env: &BTreeMap<String, String>) -> anyhow::Result<Told> {
-    let question = question(flags, env)?;
+    let question = question(flags, env).map_err(WrongCall::of("trace"))?;
     let mut empty = None;
     for query in &question.queries {
         let (body, answer) = ask(question.admin, query)?;
@@ -127,7 +118,7 @@ fn is_known(answer: &Answer) -> bool {
 
 // --- the call ---
 
-fn question(flags: &ArgMatches, env: &BTreeMap<String, String>) -> Result<Question, WrongCall> {
+fn question(flags: &ArgMatches, env: &BTreeMap<String, String>) -> Result<Question, String> {
     let given = |name: &str| flags.get_one::<String>(name).cloned();
     let user = |text: &String| checked("user", UserId::try_new(text).err());
     let id = |text: &String| checked("id", NotificationId::try_new(text).err());
@@ -148,89 +139,29 @@ fn question(flags: &ArgMatches, env: &BTreeMap<String, String>) -> Result<Questi
             (vec![query], about.join(", "))
         }
     };
-    let from_env = || env.get(ADMIN_ENV).filter(|text| !text.is_empty()).cloned();
-    let admin = match (given("admin"), from_env()) {
-        (Some(text), _) => address(&text, "--admin")?,
-        (None, Some(text)) => address(&text, ADMIN_ENV)?,
-        (None, None) => ADMIN,
-    };
+    let admin = admin::address(flags, env)?;
     Ok(Question { admin, json: flags.get_flag("json"), queries, about })
 }
 
-fn checked(name: &str, error: Option<IdError>) -> Result<(), WrongCall> {
-    error.map_or(Ok(()), |error| Err(WrongCall(format!("the {name} {error}"))))
-}
-
-/// An address to connect to: a node that listens everywhere is reached on loopback.
-fn address(text: &str, source: &str) -> Result<SocketAddr, WrongCall> {
-    let on_loopback = text.strip_prefix("localhost:").map(|port| format!("127.0.0.1:{port}"));
-    let address: SocketAddr = on_loopback
-        .as_deref()
-        .unwrap_or(text)
-        .parse()
-        .map_err(|_| WrongCall(format!("{source}: {text:?} is not IP:PORT, such as {ADMIN} or [::1]:9083")))?;
-    if address.port() == 0 {
-        return Err(WrongCall(format!("{source}: port 0 is any; the node's log says which it got (admin=...)")));
-    }
-    Ok(match address.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => SocketAddr::new(Ipv4Addr::LOCALHOST.into(), address.port()),
-        IpAddr::V6(ip) if ip.is_unspecified() => SocketAddr::new(Ipv6Addr::LOCALHOST.into(), address.port()),
-        _ => address,
-    })
+fn checked(name: &str, error: Option<IdError>) -> Result<(), String> {
+    error.map_or(Ok(()), |error| Err(format!("the {name} {error}")))
 }
 
 // --- the node ---
 
-fn ask(admin: SocketAddr, query: &[(&'static str, String)]) -> anyhow::Result<(String, Answer)> {
-    let (mut status, mut body) = ask_by("http", admin, query)?;
-    if status == 400 && body.contains(SPEAKS_TLS) {
-        (status, body) = ask_by("https", admin, query)?;
-    }
+fn ask(address: SocketAddr, query: &[(&'static str, String)]) -> anyhow::Result<(String, Answer)> {
+    let node = Admin::new(address, ANSWER_WITHIN, ANSWER_BYTES_MAX);
+    let path = TRACE_PATH.to_owned() + &admin::query(query.iter().map(|(name, value)| (*name, value.as_str())));
+    let (status, body) = admin::wait(address, "trace", node.get(&path))?;
     match status {
         200 => {
             let answer = serde_json::from_str(&body);
-            let answer = answer.with_context(|| format!("what answers at {admin} is no gateway of this version"))?;
+            let answer = answer.with_context(|| format!("what answers at {address} is no gateway of this version"))?;
             Ok((body, answer))
         }
-        404 => bail!("what answers at {admin} knows no trace: it is no gateway, or of an earlier version"),
-        status => bail!("the node at {admin} answers {status}: {}", detail(&body)),
+        404 => bail!("what answers at {address} knows no trace: it is no gateway, or of an earlier version"),
+        status => bail!("the node at {address} answers {status}: {}", admin::detail(&body)),
     }
-}
-
-fn ask_by(scheme: &str, admin: SocketAddr, query: &[(&'static str, String)]) -> anyhow::Result<(u16, String)> {
-    // The node is on this machine, and its certificate is for the name that others use: who answers at the address is
-    // believed, with TLS as without.
-    let tls = TlsConfig::builder().disable_verification(true).build();
-    let agent: Agent = Agent::config_builder()
-        .proxy(None)
-        .http_status_as_error(false)
-        .max_redirects(0)
-        .max_redirects_will_error(false)
-        .timeout_global(Some(ANSWER_WITHIN))
-        .user_agent(concat!("bellwire-trace/", env!("CARGO_PKG_VERSION")))
-        .tls_config(tls)
-        .build()
-        .into();
-    let url = format!("{scheme}://{admin}{TRACE_PATH}");
-    let request = query.iter().fold(agent.get(&url), |request, (name, value)| request.query(name, value));
-    let mut response = request.call().map_err(|error| unreachable(admin, &error))?;
-    let body = response.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_string();
-    let body = body.with_context(|| format!("the answer of the node at {admin} cannot be read"))?;
-    Ok((response.status().as_u16(), body))
-}
-
-fn unreachable(admin: SocketAddr, error: &ureq::Error) -> anyhow::Error {
-    anyhow!(
-        "no node answers at {admin} ({error}). Does bellwire run on this machine? If its admin-listen is another address: \
-         --admin IP:PORT. In a cluster run this where a gateway runs; in Kubernetes: kubectl exec POD -- bellwire trace ..."
-    )
-}
-
-/// The words of a problem; of anything else the beginning.
-fn detail(body: &str) -> String {
-    let problem = serde_json::from_str::<serde_json::Value>(body).ok();
-    let detail = problem.as_ref().and_then(|problem| problem.get("detail")?.as_str());
-    detail.map_or_else(|| body.chars().take(200).collect(), str::to_owned)
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ use tracing::{error, info, warn};
 use bellwire_common::fetch::{Client, Terms};
 use bellwire_common::lifecycle;
 
+use crate::cli::WrongCall;
 use crate::supervisor::Supervisor;
 
 /// How often everything is asked, unless the patience is so short that more is needed.
@@ -67,11 +68,6 @@ pub(crate) fn command(name: &'static str) -> Command {
         )
 }
 
-/// A call that is wrong, however often it is repeated.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub(crate) struct WrongWatch(String);
-
 /// What to ask, and for how long to bear that there is no answer.
 #[derive(Debug)]
 pub(crate) struct Watch {
@@ -82,10 +78,10 @@ pub(crate) struct Watch {
 
 impl Watch {
     /// The watch that the command line asks for.
-    pub(crate) fn of(flags: &ArgMatches) -> Result<Self, WrongWatch> {
+    pub(crate) fn of(flags: &ArgMatches) -> Result<Self, String> {
         let targets: Vec<_> = flags.get_many::<String>("target").into_iter().flatten().map(|text| urls(text)).collect();
         if targets.len() > TARGETS_MAX {
-            return Err(WrongWatch(format!("--target: at most {TARGETS_MAX}, not {}", targets.len())));
+            return Err(format!("--target: at most {TARGETS_MAX}, not {}", targets.len()));
         }
         let patience = flags.get_one::<String>("for").map_or(Ok(ANSWER_WITHIN), |text| patience(text))?;
         let ca_file = flags.get_one::<String>("ca-file").map(PathBuf::from);
@@ -125,13 +121,14 @@ impl Watch {
     }
 
     fn client(&self) -> anyhow::Result<Client> {
+        let wrong = WrongCall::of("watch");
         let read = |path: &Path| {
-            std::fs::read_to_string(path).map_err(|error| WrongWatch(format!("--ca-file {}: {error}", path.display())))
+            std::fs::read_to_string(path).map_err(|error| wrong(format!("--ca-file {}: {error}", path.display())))
         };
         let ca = self.ca_file.as_deref().map(read).transpose()?;
         let concurrency = self.targets.iter().map(Vec::len).sum();
         let terms = Terms { timeout: ANSWER_WITHIN, concurrency, answer_bytes_max: ANSWER_BYTES_MAX, ca };
-        Client::try_new(&terms).map_err(|error| WrongWatch(format!("--ca-file: {error}")).into())
+        Client::try_new(&terms).map_err(|error| wrong(format!("--ca-file: {error}")).into())
     }
 
     /// The targets that were not reached, and why.
@@ -164,28 +161,28 @@ async fn answer(client: &Client, url: &str) -> Result<(), String> {
     }
 }
 
-fn urls(text: &str) -> Result<Vec<String>, WrongWatch> {
+fn urls(text: &str) -> Result<Vec<String>, String> {
     let urls: Vec<_> = text.split(',').map(|url| url.trim().to_owned()).collect();
     let is_url = |url: &String| {
         let rest = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://"));
         rest.is_some_and(|rest| !rest.is_empty() && rest.chars().all(|c| c.is_ascii_graphic()) && !rest.contains('@'))
     };
     if let Some(wrong) = urls.iter().find(|url| !is_url(url)) {
-        return Err(WrongWatch(format!(
+        return Err(format!(
             "--target: {wrong:?} is not an address such as http://push1:9083/readyz (without user and password)"
-        )));
+        ));
     }
     if urls.len() > URLS_MAX {
-        return Err(WrongWatch(format!("--target: at most {URLS_MAX} addresses each, not {}", urls.len())));
+        return Err(format!("--target: at most {URLS_MAX} addresses each, not {}", urls.len()));
     }
     Ok(urls)
 }
 
-fn patience(text: &str) -> Result<Duration, WrongWatch> {
+fn patience(text: &str) -> Result<Duration, String> {
     let seconds = text.strip_suffix('s').unwrap_or(text).parse().map(Duration::from_secs).ok();
     seconds
         .filter(|time| (Duration::from_secs(1)..=PATIENCE_MAX).contains(time))
-        .ok_or_else(|| WrongWatch(format!("--for must be 1 to {} seconds, not {text:?}", PATIENCE_MAX.as_secs())))
+        .ok_or_else(|| format!("--for must be 1 to {} seconds, not {text:?}", PATIENCE_MAX.as_secs()))
 }
 
 /// What the answers so far say.
@@ -230,7 +227,7 @@ mod tests {
 
     fn watch(line: &str) -> Result<Watch, String> {
         let flags = command("watch").try_get_matches_from(line.split_whitespace()).map_err(|e| e.to_string())?;
-        Watch::of(&flags).map_err(|error| error.to_string())
+        Watch::of(&flags)
     }
 
     #[test]

@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use tower::Service;
 use tracing::error;
 
-use crate::http::{self, Limits};
+use crate::http::{self, Limits, problem};
 use crate::local::{self, NotLocal};
 
 /// How often histograms are folded, so that what they hold between two scrapes stays small.
@@ -152,16 +152,8 @@ fn refusal(why: &NotLocal) -> String {
     };
     format!(
         "{why}; who got which notification is told, and sessions are revoked, only on the node itself: run `bellwire trace` \
-         there, or curl (in Kubernetes: kubectl exec POD -- bellwire trace ...)"
+         or `bellwire revoke` there, or curl (in Kubernetes: kubectl exec POD -- bellwire trace ...)"
     )
-}
-
-/// An error as `application/problem+json` (RFC 9457).
-pub fn problem(status: StatusCode, detail: &str) -> Response {
-    let title = status.canonical_reason().unwrap_or_default();
-    let problem =
-        serde_json::json!({ "type": "about:blank", "title": title, "status": status.as_u16(), "detail": detail });
-    (status, [(header::CONTENT_TYPE, "application/problem+json")], problem.to_string()).into_response()
 }
 
 async fn upkeep(handle: PrometheusHandle, shutdown: CancellationToken) {

@@ -3,13 +3,14 @@
 //! One request at a time in a thread of its own, as many as were allowed; others wait their turn within their deadline.
 //! No proxy, no redirect, no cookie of its own: what is sent is what was given, to the address that was given.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 use ureq::Agent;
-use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
+use ureq::tls::{Certificate, ClientCert, PemItem, RootCerts, TlsConfig, parse_pem};
 
 /// What a [`Client`] may take.
 #[derive(Debug, Clone)]
@@ -32,6 +33,10 @@ pub struct Client {
     timeout: Duration,
     answer_bytes_max: u64,
 }
+
+/// A certificate that says who asks, with those between and its key.
+#[derive(Clone)]
+pub struct Identity(ClientCert);
 
 /// What came back.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,20 +75,36 @@ pub enum TrustError {
 impl Client {
     /// A client that trusts the given authorities, or the system's.
     pub fn try_new(terms: &Terms) -> Result<Self, TrustError> {
+        Self::try_new_as(None, terms)
+    }
+
+    /// The same; servers that ask who it is are shown `identity`.
+    pub fn try_new_as(identity: Option<Identity>, terms: &Terms) -> Result<Self, TrustError> {
         let roots = match &terms.ca {
             Some(pem) => of_pem(pem)?,
             None => of_system()?,
         };
-        Ok(Self::trusting(roots, terms))
+        let tls = TlsConfig::builder()
+            .root_certs(RootCerts::from(roots))
+            .client_cert(identity.map(|Identity(shown)| shown))
+            .build();
+        Ok(Self::with(tls, terms))
     }
 
     /// A client for `http://` alone: it trusts nobody, and needs no authorities on this system.
     #[must_use]
     pub fn plain(terms: &Terms) -> Self {
-        Self::trusting(Vec::new(), terms)
+        Self::with(TlsConfig::builder().root_certs(RootCerts::from(Vec::new())).build(), terms)
     }
 
-    fn trusting(roots: Vec<Certificate<'static>>, terms: &Terms) -> Self {
+    /// A client for a node's admin server, whose certificate is for the name that others use: who answers at the address
+    /// is believed, with TLS as without. Nothing secret may be sent with it.
+    #[must_use]
+    pub fn believing(terms: &Terms) -> Self {
+        Self::with(TlsConfig::builder().disable_verification(true).build(), terms)
+    }
+
+    fn with(tls: TlsConfig, terms: &Terms) -> Self {
         let config = Agent::config_builder()
             // An alarm must not depend on what the environment says.
             .proxy(None)
@@ -93,7 +114,7 @@ impl Client {
             .timeout_global(Some(terms.timeout))
             .max_idle_connections_per_host(terms.concurrency)
             .user_agent(concat!("bellwire/", env!("CARGO_PKG_VERSION")))
-            .tls_config(TlsConfig::builder().root_certs(RootCerts::from(roots)).build())
+            .tls_config(tls)
             .build();
         Self {
             agent: config.new_agent(),
@@ -146,6 +167,19 @@ impl Client {
             ureq::Error::BodyExceedsLimit(max) => FetchError::TooLarge(max),
             other => FetchError::Failed(other.to_string()),
         })
+    }
+}
+
+impl From<ClientCert> for Identity {
+    /// Certificate and key must belong together: a client would panic over others.
+    fn from(shown: ClientCert) -> Self {
+        Self(shown)
+    }
+}
+
+impl fmt::Debug for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Identity").finish_non_exhaustive()
     }
 }
 

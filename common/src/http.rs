@@ -4,6 +4,7 @@
 //! [`Limits`]; after an upgrade all of it is freed and the upgraded socket is its taker's business.
 
 mod listen;
+mod problem;
 mod tls;
 mod waiting;
 mod wire;
@@ -26,7 +27,8 @@ use tower::Service;
 use tracing::{debug, warn};
 
 pub use listen::{Listeners, Reserved, bind, reserve};
-pub use tls::{ClientCertificate, SPEAKS_TLS, Tls, TlsError, TlsWatch};
+pub use problem::{problem, problem_with};
+pub use tls::{CERTIFICATE_ENDS_SOON, ClientCertificate, SPEAKS_TLS, Tls, TlsError, TlsWatch};
 pub use waiting::Place;
 pub use wire::Traffic;
 

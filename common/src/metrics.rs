@@ -202,6 +202,14 @@ const METADATA: Metadata<'static> = Metadata::new("bellwire", Level::INFO, None)
 impl Description {
     fn key(&self, values: &[&str]) -> Key {
         debug_assert_eq!(self.labels.len(), values.len(), "{}", self.name);
+        debug_assert!(
+            self.labels
+                .iter()
+                .zip(values)
+                .all(|(label, value)| label.values.is_empty() || label.values.contains(value)),
+            "{}: {values:?}",
+            self.name
+        );
         let labels: Vec<Label> =
             self.labels.iter().zip(values).map(|(label, value)| Label::new(label.name, (*value).to_owned())).collect();
         Key::from_parts(self.name, labels)
@@ -246,6 +254,13 @@ impl Histogram {
     pub fn with(&self, values: &[&str]) -> metrics::Histogram {
         metrics::with_recorder(|recorder| recorder.register_histogram(&self.0.key(values), &METADATA))
     }
+
+    /// Makes every series of the catalogue's label values exist, with nothing in it.
+    pub fn zero(&self) {
+        for values in combinations(self.0.labels) {
+            let _ = self.with(&values);
+        }
+    }
 }
 
 fn combinations(labels: &[LabelSet]) -> Vec<Vec<&'static str>> {
@@ -278,6 +293,22 @@ mod tests {
             assert_eq!(kind == "Counter", description.name.ends_with("_total"), "{}", description.name);
             assert_eq!(kind == "Histogram", !buckets.is_empty(), "{}", description.name);
             assert!(description.help.ends_with('.'), "{}", description.name);
+        }
+    }
+
+    #[test]
+    fn labels_are_closed() {
+        for (_, description, _) in all().into_iter().filter(|(_, description, _)| description.name != BUILD_INFO.0.name)
+        {
+            for label in description.labels {
+                let values: std::collections::BTreeSet<_> = label.values.iter().collect();
+                assert!(
+                    !values.is_empty() && values.len() == label.values.len(),
+                    "{} {}",
+                    description.name,
+                    label.name
+                );
+            }
         }
     }
 

@@ -44,7 +44,20 @@ struct Shared {
 /// One token and what it opens.
 struct Entry {
     hash: Hash,
+    line: usize,
+    is_short: bool,
     grant: Arc<Grant>,
+}
+
+/// What people may know of a token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct About {
+    /// Its line in the file, from 1.
+    pub line: usize,
+    /// It has less than [`TOKEN_BYTES_ADVISED`], and can be guessed.
+    pub is_short: bool,
+    /// What it may do.
+    pub grant: Arc<Grant>,
 }
 
 impl Tokens {
@@ -83,11 +96,24 @@ impl Tokens {
         self.grant(token).is_some()
     }
 
+    /// All of them, in the order of the file.
+    #[must_use]
+    pub fn about(&self) -> Vec<About> {
+        let about =
+            |entry: &Entry| About { line: entry.line, is_short: entry.is_short, grant: Arc::clone(&entry.grant) };
+        self.entries().iter().map(about).collect()
+    }
+
+    fn entries(&self) -> Arc<[Entry]> {
+        let read = |shared: &Arc<Shared>| Arc::clone(&shared.entries.read().unwrap_or_else(PoisonError::into_inner));
+        self.shared.as_ref().map_or_else(|| Arc::new([]), read)
+    }
+
     /// What `token` may do; none if it is none of them. Takes the same time whichever it is, and however much of it is
     /// right.
     #[must_use]
     pub fn grant(&self, token: &[u8]) -> Option<Arc<Grant>> {
-        let entries = Arc::clone(&self.shared.as_ref()?.entries.read().unwrap_or_else(PoisonError::into_inner));
+        let entries = self.entries();
         let given = hash(token);
         let mut place = u32::MAX;
         for (index, entry) in (0..).zip(entries.iter()) {
@@ -119,13 +145,14 @@ fn read(bytes: &[u8], path: &str) -> Result<Arc<[Entry]>, String> {
             continue;
         }
         let (token, grant) = line::parse(line).map_err(|error| wrong(&error.to_string()))?;
-        if token.len() < TOKEN_BYTES_ADVISED {
+        let is_short = token.len() < TOKEN_BYTES_ADVISED;
+        if is_short {
             warn!(path, line = number, bytes_advised = TOKEN_BYTES_ADVISED, "token is short");
         }
         if entries.len() == TOKENS_MAX {
             return Err(wrong("there must be at most 256 tokens"));
         }
-        let entry = Entry { hash: hash(token.as_bytes()), grant: Arc::new(grant) };
+        let entry = Entry { hash: hash(token.as_bytes()), line: number, is_short, grant: Arc::new(grant) };
         // Else it would be open which of the two says what the token may do.
         if entries.iter().any(|known| known.hash == entry.hash) {
             return Err(wrong("the same token stands on a line before"));
@@ -177,6 +204,15 @@ mod tests {
         assert_eq!(name("second-token-0123456789").as_deref(), Some(""));
         assert_eq!(name("third-token-0123456789").as_deref(), Some("c"));
         assert_eq!(name("fourth-token-0123456789"), None);
+    }
+
+    #[test]
+    fn people_may_know_where_a_token_stands_and_whether_it_is_short() {
+        let file = file("# x\n\nname:short users=7\nlong-enough-0123456789\n");
+        let about = Tokens::load(file.path()).unwrap().about();
+        assert_eq!(about.iter().map(|about| (about.line, about.is_short)).collect::<Vec<_>>(), [(3, true), (4, false)]);
+        assert_eq!((&*about[0].grant.name, &*about[1].grant.name), ("name", ""));
+        assert_eq!(Tokens::none().about(), []);
     }
 
     #[test]

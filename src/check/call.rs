@@ -8,17 +8,20 @@ use std::time::Duration;
 
 use clap::{ArgMatches, Command};
 
+use bellwire_common::fetch::Identity;
 use bellwire_common::settings::{self, Given, Role, Secret, Sources};
+
+use bellwire_notify::credentials;
 
 use super::range::Range;
 use super::verdict::Limits;
+use crate::admin::{self, ADMIN};
 use crate::place::{Place, reachable};
 use crate::trial;
 
 /// Longest time for a check: engines give up earlier.
 const TIMEOUT_MAX: Duration = Duration::from_secs(300);
 const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8083);
-const ADMIN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9083);
 
 /// What is to be checked, and how.
 #[derive(Debug)]
@@ -29,6 +32,8 @@ pub(crate) struct Plan {
     pub(crate) token: Option<Secret>,
     /// Authorities in PEM form that count instead of the system's.
     pub(crate) ca: Option<String>,
+    /// What ingest is shown where it asks for a certificate.
+    pub(crate) identity: Option<Identity>,
     /// Whom to ask where something did not arrive.
     pub(crate) admins: Vec<SocketAddr>,
     pub(crate) limits: Limits,
@@ -69,6 +74,7 @@ pub(crate) fn plan(flags: &ArgMatches, env: &BTreeMap<String, String>) -> Result
         key: call.key(&sources)?,
         token: call.token()?,
         ca: call.file("ca-file", "BELLWIRE_CA_FILE")?,
+        identity: call.identity()?,
         admins: call.admins()?,
         limits: Limits { warning: range("warning")?, critical: range("critical")? },
         timeout: timeout(flags)?,
@@ -150,8 +156,16 @@ impl Call<'_> {
         let node = self.given.get("ingest-tokens-file").map(|given| &given.text);
         let flag = self.flags.get_one::<String>("token-file").or_else(|| self.env("BELLWIRE_TOKEN_FILE"));
         let Some(file) = flag.or(node) else { return Ok(None) };
-        let text = read("--token-file", Path::new(file))?;
-        first_token(&text).map(Some).ok_or_else(|| format!("--token-file {file}: holds no token"))
+        credentials::token(Path::new(file)).map(|token| Some(Secret::new(&token))).map_err(of_user)
+    }
+
+    fn identity(&self) -> Result<Option<Identity>, String> {
+        let file = |flag: &str, variable: &str| {
+            self.flags.get_one::<String>(flag).or_else(|| self.env(variable)).map(Path::new)
+        };
+        let (cert, key) = (file("client-cert", "BELLWIRE_CLIENT_CERT"), file("client-key", "BELLWIRE_CLIENT_KEY"));
+        let shown = credentials::certificate(cert, key).map_err(of_user)?;
+        Ok(shown.map(Identity::from))
     }
 
     fn file(&self, flag: &str, variable: &str) -> Result<Option<String>, String> {
@@ -163,9 +177,7 @@ impl Call<'_> {
     fn admins(&self) -> Result<Vec<SocketAddr>, String> {
         let given: Vec<&String> = self.flags.get_many::<String>("admin").into_iter().flatten().collect();
         if !given.is_empty() {
-            let parse =
-                |text: &&String| text.parse().map_err(|_| format!("--admin {text:?} is not IP:PORT, such as {ADMIN}"));
-            return given.iter().map(parse).collect();
+            return given.iter().map(|text| admin::parsed(text, "--admin")).collect();
         }
         if self.flags.contains_id("gateway") {
             return Ok(Vec::new());
@@ -176,8 +188,12 @@ impl Call<'_> {
 }
 
 fn read(what: &str, path: &Path) -> Result<String, String> {
-    let user = rustix::process::geteuid().as_raw();
-    fs::read_to_string(path).map_err(|error| format!("{what} {}: {error} (this runs as user {user})", path.display()))
+    fs::read_to_string(path).map_err(|error| of_user(format!("{what} {}: {error}", path.display())))
+}
+
+/// Engines run their plugins as whom one does not expect.
+fn of_user(error: String) -> String {
+    format!("{error} (this runs as user {})", rustix::process::geteuid().as_raw())
 }
 
 fn secret(what: &str, path: &Path) -> Result<Secret, String> {
@@ -187,15 +203,6 @@ fn secret(what: &str, path: &Path) -> Result<Secret, String> {
     is_good.then(|| Secret::new(text)).ok_or_else(|| {
         format!("{what} {}: must hold one line of at most {} bytes", path.display(), settings::SECRET_BYTES_MAX)
     })
-}
-
-/// By the rules of ingest's own file: `TOKEN` or `name:token`, and behind it what it may.
-fn first_token(text: &str) -> Option<Secret> {
-    let line = text.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with('#'))?;
-    let word = line.split_whitespace().next()?;
-    let token = word.split_once(':').map_or(word, |(_, token)| token);
-    let is_good = !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic());
-    is_good.then(|| Secret::new(token))
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use bellwire_common::admin::TRACE_PATH;
 use bellwire_common::directory::Directory;
 use bellwire_common::fetch::{Client, Terms};
 use bellwire_common::ids::{CHECK_USER, NotificationId};
@@ -17,6 +18,7 @@ use bellwire_common::settings::Secret;
 
 use super::call::{Key, Plan};
 use super::verdict::{Gateway, Ingest, Seen};
+use crate::admin::{Admin, query};
 use crate::dial::{DialError, Trust};
 use crate::place::Place;
 use crate::tab::{Tab, TabError};
@@ -43,7 +45,7 @@ pub(crate) async fn walk(plan: &Plan) -> Result<Seen, String> {
         ca: plan.ca.clone(),
     };
     let client = match is_tls(&plan.ingests) {
-        true => Client::try_new(&terms).map_err(|error| error.to_string())?,
+        true => Client::try_new_as(plan.identity.clone(), &terms).map_err(|error| error.to_string())?,
         false => Client::plain(&terms),
     };
 
@@ -212,15 +214,12 @@ fn accepted(status: u16, body: &[u8]) -> Result<(), String> {
 
 /// What a node says of itself and of what was lost.
 async fn ask(admin: SocketAddr, ids: &[NotificationId]) -> String {
-    let terms = Terms { timeout: SAID_WITHIN, concurrency: 3, answer_bytes_max: METRICS_BYTES_MAX, ca: None };
-    let client = Client::plain(&terms);
-    let get = async |path: String| client.get(&format!("http://{admin}{path}"), &[]).await;
-    let id = ids.first().map_or("", |id| id.as_str());
-    let (ready, (metrics, trace)) =
-        join(get("/readyz".into()), join(get("/metrics".into()), get(format!("/trace?id={id}")))).await;
-    let Ok(ready) = ready else {
+    let node = Admin::new(admin, SAID_WITHIN, METRICS_BYTES_MAX);
+    let Ok(ready) = node.get("/readyz").await else {
         return format!("node {admin} does not answer: does it run?");
     };
+    let path = TRACE_PATH.to_owned() + &query(ids.first().map(|id| ("id", id.as_str())));
+    let (metrics, trace) = join(node.get("/metrics"), node.get(&path)).await;
     let mut said = format!("node {admin} is ready");
     if ready.status != 200 {
         said = format!("node {admin} is not ready: {}", String::from_utf8_lossy(&ready.body).trim());

@@ -5,9 +5,9 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use bellwire_common::directory::Directory;
-use bellwire_common::fetch::{Client, Terms};
 use bellwire_common::settings::{self, Access, Given, Intake, Invalid, Loaded, Node, Role, Secret, Sources, Tabs};
 
+use crate::admin::Admin;
 use crate::place::reachable;
 
 /// A node's answer, its metrics included.
@@ -99,11 +99,9 @@ impl Context {
             self.database_key = Some(key);
         }
         let admin = reachable(self.node.admin_listen);
-        let terms = Terms { timeout: ANSWER_WITHIN, concurrency: 2, answer_bytes_max: ANSWER_BYTES_MAX, ca: None };
-        let client = Client::plain(&terms);
-        let get = async |path: &str| client.get(&format!("http://{admin}{path}"), &[]).await.ok();
-        let (ready, metrics) = futures_util::future::join(get("/readyz"), get("/metrics")).await;
-        let (Some(ready), Some(metrics)) = (ready, metrics) else { return };
+        let node = Admin::new(admin, ANSWER_WITHIN, ANSWER_BYTES_MAX);
+        let Ok(ready) = node.get("/readyz").await else { return };
+        let Ok(metrics) = node.get("/metrics").await else { return };
         let (ready_status, ready) = (ready.status, String::from_utf8_lossy(&ready.body).trim().to_owned());
         self.running = Running::of(ready_status, &ready, &String::from_utf8_lossy(&metrics.body));
     }

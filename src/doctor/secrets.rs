@@ -4,9 +4,11 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
+use bellwire_common::ids::{CHECK_USER, UserId};
 use bellwire_common::settings::{Secret, SessionCheck, Source};
 use bellwire_gateway::protocol::SharedKey;
 use bellwire_ingest::Tokens;
+use bellwire_ingest::tokens::{About, Grant, TOKEN_BYTES_ADVISED};
 
 use super::context::Context;
 use super::finding::Finding;
@@ -26,8 +28,8 @@ const FACTORY_KEY: &str = "UNSAVE_DEFAULT_CHANGE_ASAP";
 const BITS_MIN: f64 = 64.0;
 /// This much nobody will ever try out.
 const BITS_GOOD: f64 = 128.0;
-/// As ingest's own warning has it.
-const TOKEN_BYTES_GOOD: usize = 16;
+/// Where `bellwire check` sends to.
+const CHECK_PATH: &str = "/v1/notifications";
 
 /// Files with secrets: others must not read them.
 pub(crate) fn files(context: &Context) -> Vec<Finding> {
@@ -126,34 +128,46 @@ pub(crate) fn tokens(context: &Context) -> Vec<Finding> {
     let Some(file) = &intake.tokens_file else {
         return vec![Finding::ok(TOKENS, "none: notifications are taken from this machine only")];
     };
-    if let Err(error) = Tokens::load(file) {
-        return vec![Finding::fail(TOKENS, error.to_string())];
+    match Tokens::load(file) {
+        Ok(tokens) => tokens_judged(&file.display().to_string(), &tokens.about()),
+        Err(error) => vec![Finding::fail(TOKENS, error.to_string())],
     }
-    let text = fs::read_to_string(file).unwrap_or_default();
-    let weak = weak_lines(&text);
-    if weak.is_empty() {
-        return vec![Finding::ok(TOKENS, format!("{} can be used", file.display()))];
-    }
-    let lines = weak.iter().map(usize::to_string).collect::<Vec<_>>().join(", ");
-    let text = format!(
-        "{}, line {lines}: a token of less than {TOKEN_BYTES_GOOD} characters can be guessed; give the sender a longer one",
-        file.display()
-    );
-    vec![Finding::warn(TOKENS, text)]
 }
 
-/// Lines (from 1) whose token is short. `TOKEN` or `name:token`, and behind it what it may.
-fn weak_lines(text: &str) -> Vec<usize> {
-    let lines = text.lines().enumerate().filter_map(|(index, line)| {
-        let word = line.split_whitespace().next().filter(|word| !word.starts_with('#'))?;
-        let token = word.split_once(':').map_or(word, |(_, token)| token);
-        (token.len() < TOKEN_BYTES_GOOD).then_some(index + 1)
+fn tokens_judged(file: &str, tokens: &[About]) -> Vec<Finding> {
+    let lines = |is: fn(&About) -> bool| {
+        let lines: Vec<_> = tokens.iter().filter(|about| is(about)).map(|about| about.line.to_string()).collect();
+        (!lines.is_empty()).then(|| lines.join(", "))
+    };
+    let short = lines(|about| about.is_short).map(|lines| {
+        format!(
+            "{file}, line {lines}: a token of less than {TOKEN_BYTES_ADVISED} characters can be guessed; give the sender \
+             a longer one"
+        )
     });
-    lines.collect()
+    let closed = lines(|about| keeps_check_out(&about.grant)).map(|lines| {
+        format!(
+            "{file}, line {lines}: `bellwire check` cannot send with such a token; where it shall, add {CHECK_USER} to \
+             its users="
+        )
+    });
+    let mut findings: Vec<_> = short.into_iter().map(|text| Finding::warn(TOKENS, text)).collect();
+    findings.extend(closed.map(|text| Finding::warn(TOKENS, text)));
+    if findings.is_empty() {
+        findings.push(Finding::ok(TOKENS, format!("{file} can be used")));
+    }
+    findings
+}
+
+/// Of the tokens that are for notifications at all: a webhook's is not meant for it.
+fn keeps_check_out(grant: &Grant) -> bool {
+    grant.has_path(CHECK_PATH) && UserId::try_new(CHECK_USER).is_ok_and(|user| !grant.has_user(&user))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::super::finding::Level;
     use super::*;
 
@@ -192,9 +206,25 @@ mod tests {
     }
 
     #[test]
-    fn short_tokens_are_named_by_line() {
-        let text =
-            "# all\n\nshort\nname:short\na-token-that-is-long-enough\nname:a-token-that-is-long-enough users=1\n";
-        assert_eq!(weak_lines(text), [3, 4]);
+    fn tokens_are_named_by_line() {
+        let user = |id| UserId::try_new(id).unwrap();
+        let about = |line, is_short, users: Option<Vec<UserId>>, paths| About {
+            line,
+            is_short,
+            grant: Arc::new(Grant { users, paths, ..Grant::default() }),
+        };
+        let judged = |tokens: &[About]| {
+            tokens_judged("/t", tokens).iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+        };
+        let open = about(1, false, None, None);
+        let with_check = about(2, false, Some(vec![user("7"), user(CHECK_USER)]), Some(vec![CHECK_PATH]));
+        assert_eq!(judged(&[open.clone(), with_check]), "ok   tokens: /t can be used");
+        let short = about(3, true, None, None);
+        assert!(judged(&[open.clone(), short]).starts_with("warn tokens: /t, line 3: a token of less than 16"));
+        let seven = || Some(vec![user("7")]);
+        let webhook = about(5, false, seven(), Some(vec!["/v1/alertmanager"]));
+        let said = judged(&[open, about(4, false, seven(), None), webhook]);
+        assert!(said.starts_with("warn tokens: /t, line 4: `bellwire check` cannot send"), "{said}");
+        assert!(said.contains("add bellwire.check to its users="), "{said}");
     }
 }

@@ -6,11 +6,7 @@ fn flags(line: &str) -> ArgMatches {
 
 fn asked(line: &str, env: &[(&str, &str)]) -> Result<Question, String> {
     let env = env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-    question(&flags(line), &env).map_err(|error| error.to_string())
-}
-
-fn admin(line: &str, env: &[(&str, &str)]) -> String {
-    asked(line, env).map_or_else(|error| error, |question| question.admin.to_string())
+    question(&flags(line), &env)
 }
 
 #[test]
@@ -34,25 +30,6 @@ fn what_cannot_be_an_id_is_refused() {
 }
 
 #[test]
-fn the_nearest_address_wins_and_everywhere_is_loopback() {
-    let env = [("BELLWIRE_ADMIN_LISTEN", "0.0.0.0:9100")];
-    assert_eq!(admin("trace 7", &[]), "127.0.0.1:9083");
-    assert_eq!(admin("trace 7", &[("BELLWIRE_ADMIN_LISTEN", "")]), "127.0.0.1:9083");
-    assert_eq!(admin("trace 7", &env), "127.0.0.1:9100");
-    assert_eq!(admin("trace 7 --admin [::]:1", &env), "[::1]:1");
-    assert_eq!(admin("trace 7 --admin localhost:1", &env), "127.0.0.1:1");
-    assert_eq!(admin("trace 7 --admin 10.0.0.1:1", &env), "10.0.0.1:1");
-    for (line, env, source) in [
-        ("trace 7 --admin 9083", &env[..], "--admin"),
-        ("trace 7 --admin 127.0.0.1:0", &env[..], "--admin"),
-        ("trace 7", &[("BELLWIRE_ADMIN_LISTEN", "everywhere")][..], "BELLWIRE_ADMIN_LISTEN"),
-    ] {
-        let error = admin(line, env);
-        assert!(error.starts_with(source), "{error}");
-    }
-}
-
-#[test]
 fn that_the_node_does_not_follow_the_log_comes_first() {
     let question = asked("trace 7", &[]).unwrap();
     let said = |not_sending| {
@@ -63,11 +40,4 @@ fn that_the_node_does_not_follow_the_log_comes_first() {
     let behind = said(vec![2]);
     assert!(behind.starts_with("THE NODE DOES NOT FOLLOW THE LOG AT PRESENT"), "{behind}");
     assert!(behind.contains("nothing is known of") && behind.contains("since 1970-01-01T00:00:00.000Z"), "{behind}");
-}
-
-#[test]
-fn problems_are_told_in_their_words() {
-    assert_eq!(detail(r#"{"status":403,"detail":"run it there"}"#), "run it there");
-    assert_eq!(detail("<html>"), "<html>");
-    assert_eq!(detail(&"x".repeat(999)).len(), 200);
 }

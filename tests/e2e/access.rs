@@ -6,14 +6,14 @@ use std::path::Path;
 
 use bellwire_testkit::bellwire::{Bellwire, KEY, Setup};
 use bellwire_testkit::eventually::eventually;
-use bellwire_testkit::http::request;
 use bellwire_testkit::login::{Login, Mood};
 use bellwire_testkit::mariadb::MariaDb;
+use bellwire_testkit::ports;
 use bellwire_testkit::tab::{Front, Profile};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 
-use crate::support::PATIENCE;
+use crate::support::{PATIENCE, program};
 
 const COOKIE: &str = "PHPSESSID=a-login-that-nobody-else-has";
 const OTHER_KEY: &str = "another-key-of-more-than-thirty-two-characters";
@@ -69,8 +69,21 @@ async fn every_refusal_is_counted_and_no_secret_is_logged() {
     refused(&node, "7", KEY, &[("cookie", "PHPSESSID=new")], 503, "session_away").await;
     assert_eq!(node.metric("bellwire_gateway_openitcockpit_away", &[]).await.unwrap(), 1.0);
     login.set(Mood::Fine);
-    let revoked = request(node.admin, "POST", "/revoke?user=7", &[], b"").await.unwrap();
-    assert_eq!((revoked.status, revoked.json().unwrap()["sessions"].as_u64()), (200, Some(1)));
+    let revoke = async |args: &[&str]| {
+        let admin = node.admin.to_string();
+        let output = program("bellwire").args(["revoke", "--admin", &admin]).args(args).output().await.unwrap();
+        (output.status.code(), String::from_utf8(output.stdout).unwrap())
+    };
+    let none = "no session of browser another of user 7 was open on this node\n";
+    assert_eq!(revoke(&["7", "--browser", "another"]).await, (Some(0), none.to_owned()));
+    assert_eq!(revoke(&["7"]).await, (Some(0), "1 session of user 7 was ended on this node\n".to_owned()));
+    let (code, said) = revoke(&["--json", "7"]).await;
+    assert_eq!((code, said.as_str()), (Some(0), "{\"sessions\":0,\"user\":\"7\"}\n"));
+    assert_eq!(revoke(&["not an id"]).await, (Some(64), String::new()));
+    let nobody = ports::free().to_string();
+    let output = program("bellwire").args(["revoke", "7", "--admin", &nobody]).output().await.unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.code() == Some(1) && said.contains("no node answers at"), "{said}");
     tab.wait("its end", |seen| seen.ends == [None]).await.unwrap();
     let closed = ["protocol=\"v2\"", "initiator=\"server\"", "reason=\"revoked\""];
     node.wait_metric("bellwire_gateway_sessions_closed_total", &closed, 1.0, PATIENCE).await.unwrap();

@@ -108,6 +108,47 @@ async fn senders_show_their_certificate_and_tabs_need_none() {
     assert_eq!(tabs[0].titles().len(), 2);
 }
 
+#[tokio::test]
+async fn the_check_shows_its_certificate_and_the_doctor_looks_at_the_nodes() {
+    let place = Place::new();
+    let client = place.servers.trusting(None).unwrap();
+    let node = place.asking().env("BELLWIRE_ADMIN_TLS", "on").admin_tls(client).start().await.unwrap();
+    let url = format!("https://{}", node.listen);
+    let key = place.path("shared-key");
+    std::fs::write(&key, KEY).unwrap();
+    let check = async |with: &[&str]| {
+        let mut command = program("bellwire");
+        command.args(["check", "--gateway", &url, "--ingest", &url, "--ca-file", &place.path("servers.ca")]);
+        command.args(["--key-file", &key, "-w", "60", "-c", "60", "-t", "60"]).args(with);
+        let output = command.output().await.unwrap();
+        (output.status.code(), String::from_utf8(output.stdout).unwrap())
+    };
+    let shown = ["--client-cert", &place.path("poller.pem"), "--client-key", &place.path("poller.key")];
+    let (code, said) = check(&shown).await;
+    assert_eq!(code, Some(0), "{said}");
+    let (code, said) = check(&[]).await;
+    assert!(code == Some(2) && said.contains("client certificate"), "{said}");
+    for wrong in [&shown[..2], &["--client-cert", shown[1], "--client-key", &place.path("server.key")]] {
+        let (code, said) = check(wrong).await;
+        assert!(code == Some(3) && said.contains("--client-key"), "{said}");
+    }
+
+    let doctor = async |cert: &str| {
+        let mut command = program("bellwire");
+        command.args(["doctor", "--log", "memory:", "--admin-tls", "on"]);
+        command.args(["--admin-listen", &node.admin.to_string(), "--listen", &node.listen.to_string()]);
+        command.args(["--tls-cert-file", &place.path(cert), "--tls-key-file", &place.path("server.key")]);
+        command.args(["--ingest-client-ca-file", &place.path("senders.ca")]);
+        String::from_utf8(command.output().await.unwrap().stdout).unwrap()
+    };
+    let said = doctor("server.pem").await;
+    for line in [" and is ready", "ok   tls: tls-cert-file ", "ok   tls: ingest-client-ca-file "] {
+        assert!(said.contains(line), "{line}: {said}");
+    }
+    let said = doctor("poller.pem").await;
+    assert!(said.contains("FAIL tls: tls-cert-file ") && said.contains("is not that of the first"), "{said}");
+}
+
 async fn refusals(node: &Bellwire) -> f64 {
     node.metric("bellwire_ingest_requests_refused_total", &["client_certificate"]).await.unwrap()
 }
@@ -136,14 +177,17 @@ async fn the_admin_server_speaks_it_too_and_trace_finds_out() {
     let tab = place.open(Front::Native, &node).await;
     place.post(&node, None, "traced").await;
     tab.wait_shown(1).await.unwrap();
-    let output = program("bellwire").args(["trace", "--admin", &node.admin.to_string(), "7"]).output().await.unwrap();
+    let admin = node.admin.to_string();
+    let output = program("bellwire").args(["trace", "--admin", &admin, "7"]).output().await.unwrap();
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success() && said.contains("browser Native"), "{output:?}");
+    let output = program("bellwire").args(["revoke", "--admin", &admin, "7"]).output().await.unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "1 session of user 7 was ended on this node\n");
     let not_after = node.metric("bellwire_tls_certificate_not_after_timestamp_seconds", &[]).await.unwrap();
     assert!(not_after > 64_000_000_000.0, "{not_after}");
     let plain = bellwire_testkit::http::get(node.listen, "/").await.unwrap();
     assert!(plain.status == 400 && plain.text().contains("this port speaks https"), "{}", plain.text());
-    assert_eq!(node.metric("bellwire_http_tls_handshakes_failed_total", &["plain_http"]).await.unwrap(), 2.0);
+    assert_eq!(node.metric("bellwire_http_tls_handshakes_failed_total", &["plain_http"]).await.unwrap(), 3.0);
 }
 
 #[tokio::test]

@@ -26,8 +26,8 @@ use load::{Configs, Pair};
 /// What answers a request without TLS says where there is TLS.
 pub const SPEAKS_TLS: &str = "this port speaks https";
 
-/// From this on somebody must see to it: whoever renews by a program does so a month before.
-const ENDS_SOON: Duration = Duration::from_secs(14 * 24 * 3600);
+/// With less than this left somebody must see to the certificate: whoever renews by a program does so a month before.
+pub const CERTIFICATE_ENDS_SOON: Duration = Duration::from_secs(14 * 24 * 3600);
 
 /// How often that is said.
 const REMIND_EVERY: Duration = Duration::from_secs(24 * 3600);
@@ -87,6 +87,12 @@ impl Tls {
         Self { shared: Arc::clone(&self.shared), asks: true }
     }
 
+    /// When the certificate in use ends, since 1970, if that can be read.
+    #[must_use]
+    pub fn not_after(&self) -> Option<Duration> {
+        self.shared.not_after()
+    }
+
     fn config(&self) -> Arc<ServerConfig> {
         let current = self.shared.0.read().unwrap_or_else(PoisonError::into_inner);
         let asking = current.configs.asking.as_ref().filter(|_| self.asks);
@@ -131,15 +137,18 @@ impl Shared {
         }
     }
 
+    fn not_after(&self) -> Option<Duration> {
+        let not_after = self.0.read().unwrap_or_else(PoisonError::into_inner).pair.not_after?;
+        Some(Duration::from_secs(u64::try_from(not_after).unwrap_or(0)))
+    }
+
     fn tell_end(&self) {
-        let not_after = self.0.read().unwrap_or_else(PoisonError::into_inner).pair.not_after;
-        let Some(not_after) = not_after else { return };
-        TLS_CERTIFICATE_NOT_AFTER.with(&[]).set(not_after as f64);
+        let Some(end) = self.not_after() else { return };
+        TLS_CERTIFICATE_NOT_AFTER.with(&[]).set(end.as_secs_f64());
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let end = Duration::from_secs(u64::try_from(not_after).unwrap_or(0));
         match end.checked_sub(now) {
             None => error!("the certificate of tls-cert-file has ended: clients refuse it"),
-            Some(left) if left < ENDS_SOON => {
+            Some(left) if left < CERTIFICATE_ENDS_SOON => {
                 warn!(hours = left.as_secs() / 3600, "the certificate of tls-cert-file ends soon");
             }
             Some(_) => {}

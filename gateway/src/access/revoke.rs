@@ -10,7 +10,8 @@ use axum::routing::post;
 use serde_json::json;
 use tracing::info;
 
-use bellwire_common::admin::{REVOKE_PATH, problem};
+use bellwire_common::admin::REVOKE_PATH;
+use bellwire_common::http::problem;
 use bellwire_common::ids::{BrowserId, UserId};
 
 use crate::hub::Hub;

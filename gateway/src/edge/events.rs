@@ -12,7 +12,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use tokio::time::timeout;
 
-use bellwire_common::http::{Place, Traffic};
+use bellwire_common::http::{Place, Traffic, problem_with};
 use bellwire_common::metrics::{GATEWAY_EVENTS_POSTS, GATEWAY_HANDSHAKES_REFUSED};
 use bellwire_common::notification::FieldError;
 
@@ -250,25 +250,12 @@ impl From<Full> for Refusal {
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         #[derive(Serialize)]
-        struct Problem<'a> {
-            r#type: &'a str,
-            title: &'a str,
-            status: u16,
-            detail: &'a str,
+        struct Fields<'a> {
             #[serde(skip_serializing_if = "<[_]>::is_empty")]
             errors: &'a [FieldError],
         }
-        let problem = Problem {
-            r#type: "about:blank",
-            title: self.status.canonical_reason().unwrap_or_default(),
-            status: self.status.as_u16(),
-            detail: &self.detail,
-            errors: self.field.as_slice(),
-        };
-        let body = serde_json::to_vec(&problem).unwrap_or_default();
-        let mut response = (self.status, body).into_response();
+        let mut response = problem_with(self.status, &self.detail, Fields { errors: self.field.as_slice() });
         let mut set = |name, value| response.headers_mut().insert(name, HeaderValue::from_static(value));
-        set(header::CONTENT_TYPE, "application/problem+json");
         set(header::CACHE_CONTROL, "no-store");
         set(header::X_CONTENT_TYPE_OPTIONS, "nosniff");
         match self.status {

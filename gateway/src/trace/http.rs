@@ -11,7 +11,8 @@ use axum::routing::get;
 use tokio::sync::Semaphore;
 use tracing::error;
 
-use bellwire_common::admin::{TRACE_PATH, problem};
+use bellwire_common::admin::TRACE_PATH;
+use bellwire_common::http::problem;
 use bellwire_common::ids::{IdError, NotificationId, UnixMillis, UserId};
 
 use super::Wanted;

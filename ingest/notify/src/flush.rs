@@ -5,8 +5,9 @@ use std::io;
 use std::time::SystemTime;
 
 use crate::Notes;
+use crate::credentials::read_bounded;
 use crate::request::{Request, TEXT_BYTES_MAX};
-use crate::send::{Outcome, Sender, read_bounded};
+use crate::send::{Outcome, Sender};
 use crate::spool::{ASIDE_FILES_MAX, Locked, Spool};
 
 /// Largest spool file that is read, in bytes: every text of a request, each byte escaped.

@@ -11,6 +11,7 @@
 //! - [`address`] the spellings of an ingest's address; pure
 //! - [`request`] the notification as ingest takes it; pure
 //! - [`answer`] what an HTTP answer means; pure
+//! - [`credentials`] what a sender shows: token, certificate
 //! - [`lookup`] from a host's name to its addresses
 //! - [`mod@send`] the addresses in turn, under one deadline
 //! - [`spool`] the directory of those that no ingest took, and [`flush`] their delivery
@@ -18,6 +19,7 @@
 mod address;
 mod answer;
 mod args;
+pub mod credentials;
 mod flush;
 mod help;
 mod lookup;

@@ -77,7 +77,7 @@ async fn answer(ingest: &Ingest, users: Users<'_>, request: Request) -> Response
     }
     let is_whole = accepted == outcomes.len() && dropped == 0;
     let status = if is_whole { StatusCode::ACCEPTED } else { StatusCode::MULTI_STATUS };
-    problem::json(status, "application/json", &Results { results: &outcomes, without_user: unmapped, left_out })
+    problem::json(status, &Results { results: &outcomes, without_user: unmapped, left_out })
 }
 
 fn decide(body: &[u8], users: Users<'_>, terms: Terms<'_>) -> Result<Alerts, Refusal> {

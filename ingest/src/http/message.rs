@@ -39,7 +39,7 @@ pub(super) async fn post(State(ingest): State<Ingest>, request: Request) -> Resp
         Status::Stale => StatusCode::ACCEPTED,
         Status::Invalid | Status::Unavailable => return problem::none_accepted(&outcomes, false),
     };
-    problem::json(status, "application/json", &outcomes[0])
+    problem::json(status, &outcomes[0])
 }
 
 /// See [`super::message_record`].

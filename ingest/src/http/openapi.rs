@@ -19,7 +19,7 @@ use super::BODY_BYTES_MAX as REQUEST_BYTES_MAX;
 use super::problem::{self, ERRORS_MAX};
 
 pub(super) async fn get() -> Response {
-    problem::json(StatusCode::OK, "application/json", &document())
+    problem::json(StatusCode::OK, &document())
 }
 
 /// The document.

@@ -7,6 +7,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
+use bellwire_common::http::problem_with;
 use bellwire_common::local::NotLocal;
 use bellwire_common::metrics;
 use bellwire_common::notification::FieldError;
@@ -51,11 +52,7 @@ pub(crate) enum Refusal {
 }
 
 #[derive(Serialize)]
-struct Problem<'a> {
-    r#type: &'static str,
-    title: &'static str,
-    status: u16,
-    detail: &'a str,
+struct Outcomes<'a> {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     errors: Vec<FieldError>,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
@@ -69,19 +66,17 @@ pub async fn not_found() -> Response {
 
 /// A problem; 503 says when to try again.
 pub(super) fn answer(status: StatusCode, detail: &str, errors: Vec<FieldError>, results: &[Outcome]) -> Response {
-    let title = status.canonical_reason().unwrap_or_default();
-    let problem = Problem { r#type: "about:blank", title, status: status.as_u16(), detail, errors, results };
-    let mut response = json(status, "application/problem+json", &problem);
+    let mut response = problem_with(status, detail, Outcomes { errors, results });
     if status == StatusCode::SERVICE_UNAVAILABLE {
         retry_after(response.headers_mut());
     }
     response
 }
 
-/// Any answer.
-pub(super) fn json<T: Serialize>(status: StatusCode, content_type: &'static str, body: &T) -> Response {
+/// Any other answer.
+pub(super) fn json<T: Serialize>(status: StatusCode, body: &T) -> Response {
     let body = serde_json::to_vec(body).expect("texts and numbers are always JSON");
-    (status, [(CONTENT_TYPE, HeaderValue::from_static(content_type))], body).into_response()
+    (status, [(CONTENT_TYPE, HeaderValue::from_static("application/json"))], body).into_response()
 }
 
 /// Tells when to try again.

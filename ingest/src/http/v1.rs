@@ -51,7 +51,7 @@ fn answer(outcomes: &[Outcome], is_batch: bool) -> Response {
         return problem::none_accepted(outcomes, is_batch);
     }
     let status = if accepted == outcomes.len() { StatusCode::ACCEPTED } else { StatusCode::MULTI_STATUS };
-    let mut response = problem::json(status, "application/json", &Results { results: outcomes });
+    let mut response = problem::json(status, &Results { results: outcomes });
     if outcomes.iter().any(|outcome| outcome.status == Status::Unavailable) {
         problem::retry_after(response.headers_mut());
     }
