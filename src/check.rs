@@ -13,14 +13,15 @@ use verdict::{State, line, verdict};
 
 const EXAMPLES: &str = "\
 The standalone of this machine, with the gateway's key:
-  bellwire check --key-file /etc/bellwire/shared-key
+  bellwire check --key-file /usr/local/etc/bellwire-check/key
 
 A cluster, through the public address and at each node:
   bellwire check --key-file K --token-file T --ingest http://ingest1:8084,http://ingest2:8084 \\
            --gateway http://gateway1:8083 --gateway wss://monitoring.example/push_notifications
 
-In openITCOCKPIT 5.3, as the system setting INIT.PUSH_NOTIFICATION (www-data must be able to read the key):
-  /usr/bin/bellwire check --key-file /etc/bellwire/shared-key -w 10 -c 10
+In openITCOCKPIT 5.3, as the system setting INIT.PUSH_NOTIFICATION; the file has one line,
+mysql-file = \"/opt/openitc/etc/mysql/mysql.cnf\", so that the key comes from the database:
+  /usr/bin/bellwire check --config /opt/openitc/etc/bellwire-check.toml -w 10 -c 10
 
 It opens a tab at each gateway as the user bellwire.check, sends that user a notification through each
 ingest, and waits until every tab has shown every one of them. What does not work is named: the gateway,

@@ -36,9 +36,9 @@ const IDLE: &str = "idle";
 const CA: &str = "through-ca-file";
 
 const EXAMPLES: &str = "\
-With the same flags, environment and file as the node itself, and as its user:
-  sudo -u bellwire bellwire doctor --config /etc/bellwire/bellwire.toml
-  sudo -u bellwire bellwire doctor gateway --config /etc/bellwire/bellwire.toml
+With the same flags, environment and file as the node itself, and as its user (-G only beside openITCOCKPIT):
+  runuser -u bellwire -g bellwire -G nagios -- bellwire doctor --config /etc/bellwire/bellwire.toml
+  runuser -u bellwire -- bellwire doctor gateway --config /etc/bellwire/bellwire.toml
 
 And the way of the browsers, through the proxy; a proxy that cuts quiet connections shows after a minute:
   bellwire doctor --config FILE --through wss://monitoring.example/push_notifications --idle 70

@@ -54,9 +54,12 @@ pub const FRESH_NOTHING: Duration = Duration::from_secs(10);
 /// How long an answer may stand in while there is no better one.
 pub const STALE_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// The tables that are read wherever openITCOCKPIT's database is used.
-pub const TABLES: [&str; 7] =
-    ["contacts", "exports", "hosts", "services", "servicetemplates", "systemsettings", "users"];
+/// The tables that ingest reads.
+pub const INTAKE_TABLES: [&str; 6] = ["contacts", "exports", "hosts", "services", "servicetemplates", "users"];
+/// Those that a gateway reads that has the shared key from there.
+pub const KEY_TABLES: [&str; 1] = ["systemsettings"];
+/// Those that a gateway reads for the mobile app.
+pub const RELAY_TABLES: [&str; 2] = ["mobile_devices", "push_notifications_relay"];
 
 /// Kinds of lookups, as their metric names them.
 const KINDS: [&str; 3] = ["host", "service", "user"];
@@ -192,7 +195,7 @@ impl Directory {
         self.database.ping(QUERY_TIMEOUT).await
     }
 
-    /// Whether our account may read one of [`TABLES`]; says why not.
+    /// Whether our account may read one of these tables; says why not.
     pub async fn can_read(&self, table: &'static str) -> Result<(), DirectoryError> {
         self.ask(async |conn: &mut Conn| sql::can_read(conn, table).await).await
     }

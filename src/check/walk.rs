@@ -96,14 +96,14 @@ async fn key(key: &Key, until: Instant) -> Result<Secret, String> {
         Key::Given(key) => return Ok(key.clone()),
         Key::Database(file) => file,
     };
-    let directory = Directory::open(file).map_err(|error| error.to_string())?;
+    let directory = Directory::open(file).map_err(|error| format!("mysql-file {}: {error}", file.display()))?;
     let asked = tokio::time::timeout_at(until, directory.shared_key()).await;
     match asked.map_err(|_| "the database does not answer in time")? {
         Ok(Some(key)) => Ok(key),
         Ok(None) => Err("openITCOCKPIT's database has no shared key (SUDO_SERVER.API_KEY)".into()),
-        Err(error) => {
-            Err(format!("the shared key is in openITCOCKPIT's database, and {error}; --key-file names it directly"))
-        }
+        Err(error) => Err(format!(
+            "the shared key is in openITCOCKPIT's database, and {error}; start the database, or give the key by --key-file FILE"
+        )),
     }
 }
 

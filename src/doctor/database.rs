@@ -4,7 +4,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use futures_util::future::{join, join_all};
 
-use bellwire_common::directory::{Directory, DirectoryError, TABLES};
+use bellwire_common::directory::{Directory, DirectoryError, INTAKE_TABLES, KEY_TABLES, RELAY_TABLES};
 use bellwire_common::settings::Secret;
 
 use super::context::{Context, DatabaseKey};
@@ -22,7 +22,7 @@ pub(crate) async fn database(context: &Context) -> Vec<Finding> {
     let file = path.display();
     let directory = match Directory::open(path) {
         Ok(directory) => directory,
-        Err(error) => return vec![Finding::fail(DATABASE, error.to_string())],
+        Err(error) => return vec![Finding::fail(DATABASE, format!("mysql-file {file}: {error}"))],
     };
     if let Err(error) = directory.ping().await {
         let text =
@@ -30,7 +30,8 @@ pub(crate) async fn database(context: &Context) -> Vec<Finding> {
         return vec![Finding::fail(DATABASE, text)];
     }
     let before = std::time::SystemTime::now();
-    let (rights, now) = join(join_all(TABLES.map(|table| may_read(&directory, table))), directory.clock()).await;
+    let (rights, now) =
+        join(join_all(tables(context).map(|table| may_read(&directory, table))), directory.clock()).await;
     let mut findings: Vec<_> = rights.into_iter().flatten().collect();
     if findings.is_empty() {
         findings.push(Finding::ok(DATABASE, format!("the one of {file} answers, and we may read all that we need")));
@@ -43,6 +44,14 @@ pub(crate) async fn database(context: &Context) -> Vec<Finding> {
         findings.push(clock("the database", date, before, std::time::SystemTime::now()));
     }
     findings
+}
+
+/// What a node of this role and with these settings reads.
+fn tables(context: &Context) -> impl Iterator<Item = &'static str> {
+    let intake = context.intake.iter().flat_map(|_| INTAKE_TABLES);
+    let key = context.tabs.iter().filter(|_| context.key.is_none()).flat_map(|_| KEY_TABLES);
+    let has_relay = context.given.get("mobile-relay").is_some_and(|given| given.text == "on");
+    intake.chain(key).chain(has_relay.then_some(RELAY_TABLES).into_iter().flatten())
 }
 
 async fn may_read(directory: &Directory, table: &'static str) -> Option<Finding> {

@@ -18,8 +18,8 @@ const KEY: &str = "key";
 const TOKENS: &str = "tokens";
 
 /// Settings that name a file with a secret.
-const SECRET_FILES: [&str; 5] =
-    ["shared-key-file", "amqp-password-file", "tls-key-file", "ingest-tokens-file", "mysql-file"];
+const SECRET_FILES: [&str; 6] =
+    ["shared-key-file", "amqp-password-file", "tls-key-file", "ingest-tokens-file", "mysql-file", "jwt-keys-file"];
 
 /// What openITCOCKPIT has before somebody changes it; everybody knows it.
 const FACTORY_KEY: &str = "UNSAVE_DEFAULT_CHANGE_ASAP";
@@ -34,14 +34,19 @@ const CHECK_PATH: &str = "/v1/notifications";
 /// Files with secrets: others must not read them.
 pub(crate) fn files(context: &Context) -> Vec<Finding> {
     let named = SECRET_FILES.iter().filter_map(|name| Some((*name, context.given.get(name)?.text.as_str())));
-    let in_config = ["shared-key", "log"].iter().find_map(|name| match &context.given.get(name)?.source {
-        Source::File(path) => Some(("config", path.as_str())),
-        _ => None,
+    let in_config = ["shared-key", "log"].iter().find_map(|name| {
+        let given = context.given.get(name)?;
+        // A log has a secret only where it has a password.
+        let is_secret = *name != "log" || given.text.contains('@');
+        match &given.source {
+            Source::File(path) if is_secret => Some(("config", path.as_str())),
+            _ => None,
+        }
     });
     let mut findings: Vec<_> = named
         .chain(in_config)
         .map(|(name, path)| match fs::metadata(Path::new(path)) {
-            Ok(meta) => readable(name, path, meta.mode(), meta.uid()),
+            Ok(meta) => readable(name, path, reach(Path::new(path), meta.mode()), meta.uid()),
             Err(error) => Finding::fail(FILES, format!("{name} {path}: {error}")),
         })
         .collect();
@@ -51,13 +56,22 @@ pub(crate) fn files(context: &Context) -> Vec<Finding> {
     findings
 }
 
+/// The mode without the rights of others where the folder lets no other in.
+fn reach(path: &Path, mode: u32) -> u32 {
+    let folder = path.parent().and_then(|folder| fs::metadata(folder).ok());
+    if folder.is_some_and(|folder| folder.mode() & 0o001 == 0) { mode & !0o007 } else { mode }
+}
+
 fn readable(name: &str, path: &str, mode: u32, owner: u32) -> Finding {
     let mode = mode & 0o777;
     let so = format!("{name} {path} is {mode:03o}, of user {owner}");
     match mode {
-        _ if mode & 0o007 != 0 => {
-            Finding::fail(FILES, format!("{so}: everybody on this machine has a right to it; chmod o= {path}"))
-        }
+        _ if mode & 0o007 != 0 => Finding::fail(
+            FILES,
+            format!(
+                "{so}: everybody on this machine has a right to it; let only the node's user read it: chown root:bellwire {path} && chmod 640 {path}"
+            ),
+        ),
         // openITCOCKPIT writes its mysql.cnf so.
         _ if mode & 0o020 != 0 && name != "mysql-file" => {
             Finding::warn(FILES, format!("{so}: its group may change it; chmod g-w {path}"))
@@ -166,6 +180,7 @@ fn keeps_check_out(grant: &Grant) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
     use std::sync::Arc;
 
     use super::super::finding::Level;
@@ -185,7 +200,18 @@ mod tests {
             let finding = readable(name, "/f", mode, 33);
             assert_eq!(finding.level, level, "{name} {mode:o}: {finding}");
         }
-        assert!(readable("tls-key-file", "/f", 0o644, 0).text.contains("chmod o= /f"));
+        assert!(readable("tls-key-file", "/f", 0o644, 0).text.contains("chmod 640 /f"));
+    }
+
+    #[test]
+    fn a_folder_that_lets_nobody_in_keeps_a_secret() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("key");
+        fs::write(&file, "k").unwrap();
+        for (rights, mode) in [(0o750, 0o640), (0o755, 0o644)] {
+            fs::set_permissions(folder.path(), fs::Permissions::from_mode(rights)).unwrap();
+            assert_eq!(reach(&file, 0o644), mode, "{rights:o}");
+        }
     }
 
     #[test]
