@@ -189,9 +189,9 @@ async fn while_it_is_away_new_tabs_are_refused_and_open_ones_stay() {
     let (status, head) = v2(&node, "7", KEY, "cookie: PHPSESSID=new\r\n").await;
     assert!(status == 503 && head.contains("retry-after: 3\r\n"), "{head}");
     assert_eq!(events(&node, "7", "PHPSESSID=new").await, 503);
-    let before = login.asked(COOKIE);
-    let again = || async { Ok((login.asked(COOKIE) > before).then_some(())) };
-    eventually("another look at the open tab", PATIENCE, again).await.expect("asked");
+    let before = login.asked("");
+    let again = || async { Ok((login.asked("") > before).then_some(())) };
+    eventually("another question whether it is back", PATIENCE, again).await.expect("asked");
     settle(&log, "7", "mark", &[&tab]).await;
     assert!(tab.seen().ends.is_empty());
     login.set(Mood::Fine);
