@@ -3,7 +3,6 @@
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::Context;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
@@ -11,7 +10,7 @@ use bellwire_common::directory::Directory;
 use bellwire_common::metrics::GATEWAY_SHARED_KEY_READS;
 use bellwire_common::settings::{self, Access as Settings, Invalid, Problem, Secret, SessionCheck};
 use bellwire_common::watched::{Purpose, Watched};
-use bellwire_gateway::access::{Access, KeyRing, KeyWriter};
+use bellwire_gateway::access::{Access, AccessError, KeyRing, KeyWriter};
 use bellwire_gateway::protocol::SharedKey;
 
 /// How often openITCOCKPIT's database is asked for the key.
@@ -46,20 +45,34 @@ pub(crate) async fn open(
         (None, _, Some(directory)) => of_directory(directory.clone(), settings.allows_default_key, stop).await,
         (None, _, None) => KeyRing::fixed(None),
     };
-    Ok(Access::open(settings, keys)?)
+    Ok(of_settings(settings, keys)?)
+}
+
+/// Whether the files that these settings name can be used.
+pub(crate) fn check(settings: &Settings) -> Result<(), Invalid> {
+    of_settings(settings, KeyRing::fixed(None)).map(drop)
+}
+
+fn of_settings(settings: &Settings, keys: KeyRing) -> Result<Access, Invalid> {
+    Access::open(settings, keys).map_err(|error| match error {
+        AccessError::Trust(error) => invalid("openitcockpit-ca-file", &error),
+        AccessError::Keys(error) => invalid("jwt-keys-file", &error),
+    })
+}
+
+fn invalid(setting: &str, error: &dyn std::error::Error) -> Invalid {
+    let (setting, source_name) = (setting.into(), "as set".into());
+    Invalid(vec![Problem { setting, source_name, message: error.to_string() }])
 }
 
 /// All that opens a gateway that is tried out with this key.
 pub(crate) fn trial(settings: &Settings, key: &Secret) -> anyhow::Result<Access> {
-    Ok(Access::open(settings, KeyRing::fixed(Some(shared_key(key)?)))?)
+    Ok(of_settings(settings, KeyRing::fixed(Some(shared_key(key)?)))?)
 }
 
 /// The key as the gateway takes it.
 fn shared_key(key: &Secret) -> Result<SharedKey, Invalid> {
-    let key = SharedKey::try_new(key.expose()).map_err(|error| {
-        let (setting, source_name) = ("shared-key".into(), "as set".into());
-        Invalid(vec![Problem { setting, source_name, message: error.to_string() }])
-    })?;
+    let key = SharedKey::try_new(key.expose()).map_err(|error| invalid("shared-key", &error))?;
     warn_of_characters(&key);
     Ok(key)
 }
@@ -78,9 +91,10 @@ fn read(text: &str, allows_default: bool) -> Result<SharedKey, String> {
     SharedKey::try_new(secret.expose()).map_err(|error| error.to_string())
 }
 
-fn of_file(path: &Path, allows_default: bool, stop: &CancellationToken) -> anyhow::Result<KeyRing> {
+fn of_file(path: &Path, allows_default: bool, stop: &CancellationToken) -> Result<KeyRing, Invalid> {
     let parse = move |bytes: &[u8]| read(std::str::from_utf8(bytes).map_err(|_| "must be text")?, allows_default);
-    let (watched, key) = Watched::file(Purpose::SharedKey, path, parse).context("shared-key-file")?;
+    let opened = Watched::file(Purpose::SharedKey, path, parse);
+    let (watched, key) = opened.map_err(|error| invalid("shared-key-file", &error))?;
     warn_of_characters(&key);
     let (writer, ring) = KeyRing::with_writer(Some(key));
     let on_change = move |key: SharedKey| {
@@ -152,5 +166,39 @@ fn warn_of_new(key: &SharedKey, is_new: bool, is_first: bool) {
     if !is_first {
         GATEWAY_SHARED_KEY_READS.count(&["changed"]);
         info!("the shared key has changed in openITCOCKPIT's database; open tabs stay");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bellwire_common::settings::{Jwt, JwtKeys, OpenItCockpit};
+
+    use super::*;
+
+    fn settings() -> Settings {
+        Settings {
+            openitcockpit: None,
+            session_check: SessionCheck::KeyOnly,
+            recheck: Duration::from_secs(300),
+            origins: None,
+            jwt: None,
+            failures_per_address: 60,
+            allows_default_key: false,
+        }
+    }
+
+    #[test]
+    fn files_that_cannot_be_used_are_wrong_settings() {
+        assert_eq!(check(&settings()).map_err(|invalid| invalid.to_string()), Ok(()));
+        let keys = JwtKeys::File("/nowhere".into());
+        let jwt = Some(Jwt { keys, audience: "bellwire".into(), issuer: None });
+        let wrong = check(&Settings { jwt, ..settings() }).unwrap_err();
+        assert!(wrong.to_string().contains("jwt-keys-file"), "{wrong}");
+        let site = OpenItCockpit { origin: "https://localhost".into(), ca: Some("none".into()) };
+        let site = Settings { openitcockpit: Some(site), session_check: SessionCheck::Required, ..settings() };
+        let wrong = check(&site).unwrap_err();
+        assert!(wrong.to_string().contains("openitcockpit-ca-file"), "{wrong}");
+        let wrong = of_file(Path::new("/nowhere"), false, &CancellationToken::new()).unwrap_err();
+        assert!(wrong.to_string().contains("shared-key-file"), "{wrong}");
     }
 }

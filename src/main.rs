@@ -123,12 +123,14 @@ fn config(role: Role, sources: &Sources<'_>) -> anyhow::Result<()> {
             ingest::tokens(settings.intake.tokens_file.as_deref())?;
             node::tls(&settings.node, settings.intake.client_ca_file.as_deref())?;
             node::directory(&settings.node)?;
+            access::check(&settings.access)?;
             (effective, warnings)
         }
         Role::Gateway => {
             let Loaded { settings, effective, warnings } = settings::gateway(sources)?;
             node::tls(&settings.node, None)?;
             node::directory(&settings.node)?;
+            access::check(&settings.access)?;
             (effective, warnings)
         }
         Role::Ingest => {

@@ -68,6 +68,7 @@ async fn wrong_settings_end_with_64_and_say_why() -> Result<()> {
         ("ingest --log memory:", "bellwire standalone"),
         ("--ingest-tokens-file /nowhere", "ingest-tokens-file"),
         ("config --ingest-tokens-file /nowhere", "ingest-tokens-file"),
+        ("config --jwt-keys-file /nowhere --jwt-audience bellwire", "jwt-keys-file"),
         ("config ingest --log amqp://rabbit --mysql-file /nowhere", "mysql-file (/nowhere): cannot be read"),
         (
             "ingest --log amqp://rabbit --mysql-file /nowhere --admin-listen 127.0.0.1:0",

@@ -45,6 +45,8 @@ pub struct Answer {
     pub status: u16,
     /// The whole body.
     pub body: Vec<u8>,
+    /// Where a redirect leads.
+    pub location: Option<String>,
 }
 
 /// Why nothing came back. Never quotes what was sent.
@@ -56,6 +58,9 @@ pub enum FetchError {
     /// The body is larger than [`Terms::answer_bytes_max`].
     #[error("the answer has more than {0} bytes")]
     TooLarge(u64),
+    /// Somebody is there whose certificate is not trusted, or is another name's.
+    #[error("{0}")]
+    Untrusted(String),
     /// The address, the name, the connection, TLS or HTTP failed.
     #[error("{0}")]
     Failed(String),
@@ -158,13 +163,15 @@ impl Client {
             let _turn = turn;
             let mut response = call()?;
             let body = response.body_mut().with_config().limit(max).read_to_vec()?;
-            let date = response.headers().get("date").and_then(|date| date.to_str().ok()).map(str::to_owned);
-            Ok((Answer { status: response.status().as_u16(), body }, date))
+            let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+            let (date, location) = (header("date"), header("location"));
+            Ok((Answer { status: response.status().as_u16(), body, location }, date))
         });
         let answered = timeout_at(deadline, asked).await.map_err(|_| late())?;
         answered.map_err(|error| FetchError::Failed(error.to_string()))?.map_err(|error: ureq::Error| match error {
             ureq::Error::Timeout(_) => late(),
             ureq::Error::BodyExceedsLimit(max) => FetchError::TooLarge(max),
+            other if is_of_certificate(&other) => FetchError::Untrusted(other.to_string()),
             other => FetchError::Failed(other.to_string()),
         })
     }
@@ -181,6 +188,16 @@ impl fmt::Debug for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Identity").finish_non_exhaustive()
     }
+}
+
+fn is_of_certificate(error: &ureq::Error) -> bool {
+    let found = match error {
+        ureq::Error::Rustls(error) => Some(error),
+        // It comes while the connection is made, and so as an error of reading or writing.
+        ureq::Error::Io(error) => error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()),
+        _ => None,
+    };
+    matches!(found, Some(rustls::Error::InvalidCertificate(_)))
 }
 
 fn of_pem(pem: &str) -> Result<Vec<Certificate<'static>>, TrustError> {
@@ -228,7 +245,8 @@ mod tests {
         let (url, client) = (served(router).await, Client::try_new(&terms()).unwrap());
         let answer = client.get(&format!("{url}/seen"), &[("cookie", b"a=b\xff")]).await.unwrap();
         assert_eq!((answer.status, answer.body), (200, br#"Some("a=b\xff")"#.to_vec()));
-        assert_eq!(client.get(&format!("{url}/moved"), &[]).await.unwrap().status, 302);
+        let moved = client.get(&format!("{url}/moved"), &[]).await.unwrap();
+        assert_eq!((moved.status, moved.location.as_deref()), (302, Some("/seen")));
         let answer = client.post(&format!("{url}/echo"), &[], b"x".to_vec()).await.unwrap();
         assert_eq!((answer.status, &*answer.body), (410, &b"x"[..]));
         let (_, date) = Client::plain(&terms()).get_dated(&format!("{url}/seen"), &[]).await.unwrap();

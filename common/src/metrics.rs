@@ -109,6 +109,7 @@ catalogue! {
         [LabelSet { name: "result", values: &["yes", "no", "unclear", "away"] }];
     Histogram GATEWAY_LOGIN_CHECK_SECONDS = "bellwire_gateway_login_check_seconds", "What openITCOCKPIT took to say whose login a browser has.", [], LATENCY_BUCKETS;
     Gauge GATEWAY_OPENITCOCKPIT_AWAY = "bellwire_gateway_openitcockpit_away", "1 while openITCOCKPIT does not answer the login check.", [];
+    Gauge GATEWAY_LOGIN_CHECKS_LATE_SECONDS = "bellwire_gateway_login_checks_late_seconds", "How late open tabs' logins are asked about again, of those whose turn came last the one that waited longest.", [];
     Counter GATEWAY_SHARED_KEY_READS = "bellwire_gateway_shared_key_reads_total", "Readings of the shared key after the start that brought another one, or one that is not taken.",
         [LabelSet { name: "result", values: &["changed", "refused"] }];
     Counter GATEWAY_HANDSHAKES_HELD = "bellwire_gateway_handshakes_held_total", "Handshakes that were held up because more came than the rate allows.", [];

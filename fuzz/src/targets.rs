@@ -90,7 +90,7 @@ pub fn credentials(bytes: &[u8]) {
 
 /// Any bytes as openITCOCKPIT's answer to a login check: a user that it names is one that V1 and V2 tabs can claim to be.
 pub fn login(bytes: &[u8]) {
-    let Verdict::Yes(user) = Verdict::of(200, bytes) else { return };
+    let Verdict::Yes(user) = Verdict::of(200, bytes, None) else { return };
     let number: i64 = user.as_str().parse().expect("a number");
     assert!(number > 0 && number.to_string() == user.as_str(), "{user}");
 }

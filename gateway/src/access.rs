@@ -5,40 +5,47 @@
 //! - [`keys`]: the shared key, which may change
 //! - [`jwt`]: users' tokens
 //! - [`verdict`], [`login`], [`logins`]: the login in openITCOCKPIT that a browser's cookies carry
+//! - [`pass`], [`denied`]: what comes of it
 //! - [`revoke`]: ends the sessions of a user
 
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
+use axum::http::HeaderMap;
 use axum::http::header::{AUTHORIZATION, COOKIE, ORIGIN};
-use axum::http::{HeaderMap, StatusCode};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use bellwire_common::fetch::TrustError;
 use bellwire_common::ids::{CHECK_USER, UnixMillis, UserId};
-use bellwire_common::metrics::{GATEWAY_ACCESS_MODE, GATEWAY_SESSIONS_UNCHECKED, GATEWAY_TOKENS_REFUSED};
+use bellwire_common::metrics::{
+    GATEWAY_ACCESS_MODE, GATEWAY_HANDSHAKES_REFUSED, GATEWAY_SESSIONS_UNCHECKED, GATEWAY_TOKENS_REFUSED,
+};
 use bellwire_common::settings::{self, SessionCheck};
 use bellwire_common::watched::WatchedError;
 
 use crate::pace::{Pace, Rate};
-use crate::protocol::is_token;
+use crate::protocol::{End, is_token};
 use crate::tab::Tab;
 
+mod denied;
 mod failures;
 pub mod jwt;
 mod keys;
 mod login;
 mod logins;
 pub(crate) mod origin;
+mod pass;
 pub(crate) mod revoke;
 pub mod verdict;
 
+pub(crate) use denied::Denied;
 use failures::Failures;
 pub use keys::{KeyRing, KeyWriter};
-use login::{Login, Stay};
+use login::Login;
 use logins::Logins;
+pub(crate) use pass::{Pass, Standing};
 use verdict::{Judgement, Verdict};
 
 /// The cookie that a site sets for its pages, `HttpOnly`, with the key or a token as its value.
@@ -75,21 +82,6 @@ pub enum AccessError {
     Keys(#[from] WatchedError),
 }
 
-/// Why somebody is not let in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Denied {
-    /// By the site that the page is of.
-    Origin,
-    /// This address has failed too often, for so long.
-    Failures(Duration),
-    /// There is no login of the user that is claimed.
-    Login,
-    /// openITCOCKPIT cannot be asked.
-    Away,
-    /// By a user's token.
-    Token,
-}
-
 /// Somebody who knows the shared key, or has a token.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Caller<'a> {
@@ -97,31 +89,12 @@ pub(crate) struct Caller<'a> {
     pub(crate) token: Option<&'a str>,
     /// Who it is, if that is said already.
     pub(crate) user: Option<&'a UserId>,
+    /// Has shown the key; V1 tabs do so in their first message only.
+    pub(crate) knows_key: bool,
     /// Speaks the native protocol.
     pub(crate) is_native: bool,
     /// Where it is, if that is known.
     pub(crate) address: Option<IpAddr>,
-}
-
-/// By what somebody has come in.
-#[derive(Debug, Clone)]
-pub(crate) enum Pass {
-    /// By the shared key, as any user.
-    Key,
-    /// By the shared key, as the user of checks.
-    CheckUser,
-    /// By the shared key and a login, as the user of that; none where nobody could be asked whose it is.
-    Login(Arc<Login>, Option<UserId>),
-    /// By a token, as its user, until it expires.
-    Token { user: UserId, until: UnixMillis },
-}
-
-/// A [`Pass`] while its session lasts.
-pub(crate) enum Standing {
-    Key,
-    CheckUser,
-    Login(Stay),
-    Token { user: UserId },
 }
 
 // === impl Access ===
@@ -160,7 +133,7 @@ impl Access {
         }
     }
 
-    /// Keeps what it knows fresh, until `stop`: asks again about the logins of open sessions, and follows the keys of tokens.
+    /// Keeps what it knows fresh, until `stop` and no shorter: asks again about the logins of open sessions, and follows the keys of tokens.
     pub(crate) async fn follow(&self, stop: CancellationToken) {
         let logins = async {
             if let Some(logins) = &self.logins {
@@ -172,7 +145,10 @@ impl Access {
                 tokens.follow().await;
             }
         };
-        let both = async { tokio::join!(logins, tokens) };
+        let both = async {
+            tokio::join!(logins, tokens);
+            std::future::pending::<()>().await;
+        };
         stop.run_until_cancelled(both).await;
     }
 
@@ -185,13 +161,13 @@ impl Access {
         self.tokens.is_some()
     }
 
-    /// Whether somebody may try at all: before any key is looked at.
-    pub(crate) fn may_try(&self, headers: &HeaderMap, address: Option<IpAddr>) -> Result<(), Denied> {
-        if !origin::may_connect(headers, self.origins.as_deref()) {
-            self.tell_of_origin(headers);
-            return Err(Denied::Origin);
+    /// Whether a page of this site may connect at all.
+    pub(crate) fn may_connect(&self, headers: &HeaderMap) -> Result<(), Denied> {
+        if origin::may_connect(headers, self.origins.as_deref()) {
+            return Ok(());
         }
-        self.failures.wait(address).map_or(Ok(()), |wait| Err(Denied::Failures(wait)))
+        self.tell_of_origin(headers);
+        Err(Denied::Origin)
     }
 
     /// A name that is missing in the settings keeps everybody out, and no page can say why. Whoever runs the node is told, but
@@ -207,9 +183,14 @@ impl Access {
         }
     }
 
-    /// Somebody had a wrong key, or none of its user's.
-    pub(crate) fn failed(&self, address: Option<IpAddr>) {
+    /// Somebody had a wrong key, or none of its user's: counts it, and says what it is told. Only those who are wrong are ever
+    /// told to wait: behind one address there may be others who are right.
+    pub(crate) fn failed(&self, address: Option<IpAddr>, denied: Denied) -> Denied {
+        if let Some(wait) = self.failures.wait(address) {
+            return Denied::Failures(wait);
+        }
         self.failures.count(address);
+        denied
     }
 
     /// A user's token that came in a header; in a cookie it counts only for pages that may use cookies.
@@ -225,14 +206,10 @@ impl Access {
 
     /// Lets somebody in, or not. Failures are counted.
     pub(crate) async fn admit(&self, caller: Caller<'_>, headers: &HeaderMap) -> Result<Pass, Denied> {
-        let pass = match caller.token {
-            Some(token) => self.by_token(token, caller.user),
+        match caller.token {
+            Some(token) => self.by_token(token, caller.user).map_err(|denied| self.failed(caller.address, denied)),
             None => self.by_key(caller, headers).await,
-        };
-        if matches!(pass, Err(Denied::Login | Denied::Token)) {
-            self.failed(caller.address);
         }
-        pass
     }
 
     fn by_token(&self, token: &str, claimed: Option<&UserId>) -> Result<Pass, Denied> {
@@ -255,23 +232,53 @@ impl Access {
         if caller.is_native && caller.user.is_some_and(|user| user.as_str() == CHECK_USER) {
             return Ok(Pass::CheckUser);
         }
-        let login = logins.of(headers);
-        let verdict = match &login {
-            Some(login) => logins.ask(login).await,
-            None => Verdict::No,
+        let Some(login) = logins.of(headers) else {
+            let judgement = verdict::judge(self.mode, &Verdict::No, caller.user, caller.is_native);
+            let is_check = judgement == Judgement::CheckUser;
+            return if is_check { Ok(Pass::CheckUser) } else { Err(self.failed(caller.address, Denied::Login)) };
         };
+        if !caller.knows_key {
+            // Strangers must not make openITCOCKPIT work.
+            return Ok(Pass::Unasked(login));
+        }
+        // Tabs ask again every few seconds, as long as nobody logs in: that is no guess.
+        let is_new = !login.is_nobodys();
+        self.by_login(logins, login, caller).await.map_err(|denied| match denied {
+            Denied::Login if is_new => self.failed(caller.address, denied),
+            _ => denied,
+        })
+    }
+
+    async fn by_login(&self, logins: &Logins, login: Arc<Login>, caller: Caller<'_>) -> Result<Pass, Denied> {
+        let verdict = logins.ask(&login).await;
         let judgement = verdict::judge(self.mode, &verdict, caller.user, caller.is_native);
         let user = if let Verdict::Yes(user) = verdict { Some(user) } else { None };
-        match (judgement, login) {
-            (Judgement::Login, Some(login)) => Ok(Pass::Login(login, user)),
-            (Judgement::Unchecked, Some(login)) => {
+        match judgement {
+            Judgement::Login => Ok(Pass::Login(login, user)),
+            Judgement::Unchecked => {
                 GATEWAY_SESSIONS_UNCHECKED.count(&["away"]);
                 Ok(Pass::Login(login, None))
             }
-            (Judgement::CheckUser, _) => Ok(Pass::CheckUser),
-            (Judgement::RefuseForNow, _) => Err(Denied::Away),
-            (Judgement::Refuse, _) | (_, None) => Err(Denied::Login),
+            Judgement::CheckUser => Ok(Pass::CheckUser),
+            Judgement::RefuseForNow => Err(Denied::Away),
+            Judgement::Refuse => Err(Denied::Login),
         }
+    }
+
+    /// A session says, with the key, for which user it listens. A login that nobody was asked about yet is asked about now.
+    pub(crate) async fn claim(&self, standing: &mut Standing, user: &UserId) -> Result<(), End> {
+        if let (Standing::Unasked { login, number, tab }, Some(logins)) = (&*standing, &self.logins) {
+            let caller = Caller { token: None, user: Some(user), knows_key: true, is_native: false, address: None };
+            let pass = self.by_login(logins, Arc::clone(login), caller).await.map_err(|denied| match denied {
+                Denied::Away => {
+                    GATEWAY_HANDSHAKES_REFUSED.count(&[denied.label()]);
+                    End::LoggedOut
+                }
+                _ => End::WrongUser,
+            })?;
+            *standing = self.enter(pass, *number, &Arc::clone(tab));
+        }
+        if standing.claim(user) { Ok(()) } else { Err(End::WrongUser) }
     }
 
     /// Whether a token opens anything at this moment; for requests that a session's own token stands behind.
@@ -281,14 +288,15 @@ impl Access {
 
     /// The pass of a session that begins.
     pub(crate) fn enter(&self, pass: Pass, number: u64, tab: &Arc<Tab>) -> Standing {
-        match pass {
-            Pass::Key => Standing::Key,
-            Pass::CheckUser => Standing::CheckUser,
-            Pass::Token { user, .. } => Standing::Token { user },
-            Pass::Login(login, own) => {
-                let due = self.logins.as_ref().map_or(u64::MAX, Logins::due);
-                Standing::Login(login.enter(number, Arc::clone(tab), own, due))
-            }
+        let tab = Arc::clone(tab);
+        match (pass, &self.logins) {
+            (Pass::CheckUser, _) => Standing::CheckUser,
+            (Pass::Token { user, .. }, _) => Standing::Token { user },
+            (Pass::Unasked(login), _) => Standing::Unasked { login, number, tab },
+            (Pass::Login(login, own), Some(logins)) => Standing::Login(logins.enter(login, number, tab, own)),
+            // Without logins there is no pass by one.
+            (Pass::Login(login, _), None) => Standing::Unasked { login, number, tab },
+            (Pass::Key, _) => Standing::Key,
         }
     }
 
@@ -314,71 +322,4 @@ pub(crate) fn cookie(headers: &HeaderMap) -> Option<&str> {
     let values = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
     let mut pairs = values.flat_map(|value| value.split(';')).filter_map(|pair| pair.trim().split_once('='));
     pairs.find(|(name, _)| *name == COOKIE_NAME).map(|(_, value)| value)
-}
-
-// === impl Denied ===
-
-impl Denied {
-    /// Label `reason` of `GATEWAY_HANDSHAKES_REFUSED`.
-    pub(crate) fn label(self) -> &'static str {
-        match self {
-            Self::Origin => "origin",
-            Self::Failures(_) => "failures",
-            Self::Login => "session",
-            Self::Away => "session_away",
-            Self::Token => "token",
-        }
-    }
-
-    pub(crate) fn status(self) -> StatusCode {
-        match self {
-            Self::Origin => StatusCode::FORBIDDEN,
-            Self::Failures(_) => StatusCode::TOO_MANY_REQUESTS,
-            Self::Login | Self::Token => StatusCode::UNAUTHORIZED,
-            Self::Away => StatusCode::SERVICE_UNAVAILABLE,
-        }
-    }
-
-    /// What it is told, if it is a program that can read it.
-    pub(crate) fn detail(self) -> &'static str {
-        match self {
-            Self::Origin => "pages of this origin may not connect (origins)",
-            Self::Failures(_) => "this address has failed too often (max-failures-per-address); try again later",
-            Self::Login => "the cookies are no login of this user in openITCOCKPIT",
-            Self::Away => "openITCOCKPIT cannot be asked for the login; try again later",
-            Self::Token => "the token opens nothing: it has expired, is another user's, or is not one for this service",
-        }
-    }
-
-    /// Seconds after which it may try again.
-    pub(crate) fn retry_after(self) -> Option<u64> {
-        match self {
-            Self::Failures(wait) => Some(wait.as_secs() + 1),
-            Self::Away => Some(3),
-            Self::Origin | Self::Login | Self::Token => None,
-        }
-    }
-}
-
-// === impl Pass ===
-
-impl Pass {
-    /// In how many milliseconds it expires, if it does.
-    pub(crate) fn expires_in_ms(&self, now: UnixMillis) -> Option<u64> {
-        if let Self::Token { until, .. } = self { Some(until.0.saturating_sub(now.0)) } else { None }
-    }
-}
-
-// === impl Standing ===
-
-impl Standing {
-    /// The session says for which user it listens; whether it may.
-    pub(crate) fn claim(&self, user: &UserId) -> bool {
-        match self {
-            Self::Key => true,
-            Self::CheckUser => user.as_str() == CHECK_USER,
-            Self::Login(stay) => stay.claim(user),
-            Self::Token { user: own } => own == user,
-        }
-    }
 }

@@ -16,7 +16,7 @@ use bellwire_common::metrics::{GATEWAY_HANDSHAKES_HELD, GATEWAY_HANDSHAKES_REFUS
 use crate::access::{Caller, Denied, Pass};
 use crate::admission::{Full, Ticket};
 use crate::assets;
-use crate::hub::Hub;
+use crate::hub::{Hub, Owner};
 use crate::peer;
 use crate::protocol::{FRAME_BYTES_MAX, Handshake, Identity, Offer, Protocol, decide};
 use crate::session::{self, Arrival, Socket, WebSocket};
@@ -69,13 +69,11 @@ async fn enter(hub: Arc<Hub>, mut parts: Parts) -> Result<Response, Response> {
         return Err(going());
     }
     let address = address(&hub, &parts);
-    hub.access.may_try(&parts.headers, address).map_err(turn_away)?;
-    let accepted = decided(&hub, &parts).inspect_err(|reason| {
-        if *reason == "key" {
-            hub.access.failed(address);
-        }
-    });
-    let accepted = accepted.map_err(|reason| refuse(StatusCode::UNAUTHORIZED, UNAUTHORIZED, reason))?;
+    hub.access.may_connect(&parts.headers).map_err(turn_away)?;
+    let accepted = decided(&hub, &parts).map_err(|reason| match reason {
+        "key" => turn_away(hub.access.failed(address, Denied::Key)),
+        _ => refuse(StatusCode::UNAUTHORIZED, UNAUTHORIZED, reason),
+    })?;
     let upgrade = WebSocketUpgrade::from_request_parts(&mut parts, &()).await.map_err(|rejection| {
         GATEWAY_HANDSHAKES_REFUSED.count(&["not_websocket"]);
         rejection.into_response()
@@ -83,8 +81,8 @@ async fn enter(hub: Arc<Hub>, mut parts: Parts) -> Result<Response, Response> {
     let mut ticket = hub.admission.admit(address).map_err(full_up)?;
     hold(&hub).await;
     let user = accepted.identity.as_ref().map(|identity| &identity.user);
-    let is_native = accepted.protocol.is_native();
-    let caller = Caller { token: accepted.token.as_deref(), user, is_native, address };
+    let (is_native, knows_key) = (accepted.protocol.is_native(), accepted.protocol != Protocol::V1);
+    let caller = Caller { token: accepted.token.as_deref(), user, knows_key, is_native, address };
     let pass = hub.access.admit(caller, &parts.headers).await.map_err(turn_away)?;
     // Not before it is known to be this user: others could take all places.
     user.map_or(Ok(()), |user| ticket.belongs_to(user)).map_err(full_up)?;
@@ -161,7 +159,8 @@ fn accept(
     }
     // A task of its own: the one that upgraded is ten times as large, and would stay as long as the tab.
     upgrade.on_upgrade(move |socket| {
-        let seat = hub.seat(protocol, ticket);
+        let owner = Owner::of(identity.as_ref(), pass.user());
+        let seat = hub.seat(protocol, ticket, owner);
         let socket = Socket::WebSocket(WebSocket::new(socket, traffic));
         tokio::spawn(session::serve(socket, seat, Arrival { protocol, identity, first: None, pass }));
         std::future::ready(())
@@ -187,7 +186,7 @@ fn offered(headers: &HeaderMap) -> Option<String> {
 fn turn_away(denied: Denied) -> Response {
     let mut response = match denied {
         // As V2's own server says it, whatever is wrong.
-        Denied::Login | Denied::Token => refuse(denied.status(), UNAUTHORIZED, denied.label()),
+        Denied::Key | Denied::Login | Denied::Token => refuse(denied.status(), UNAUTHORIZED, denied.label()),
         _ => refuse(denied.status(), format!("{}\n", denied.detail()), denied.label()),
     };
     if let Some(seconds) = denied.retry_after() {

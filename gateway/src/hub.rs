@@ -15,7 +15,7 @@ use crate::admission::{Admission, Ticket};
 use crate::app::GatewaySettings;
 use crate::delivery::Reached;
 use crate::meters::Meters;
-use crate::protocol::{End, Protocol};
+use crate::protocol::{End, Identity, Protocol};
 use crate::shard::Shard;
 use crate::streams::Streams;
 use crate::tab::Tab;
@@ -34,8 +34,21 @@ pub(crate) struct Hub {
     started: Instant,
     numbers: AtomicU64,
     draining: AtomicBool,
-    tabs: Mutex<HashMap<u64, (Protocol, Arc<Tab>)>>,
+    seats: Mutex<HashMap<u64, Seated>>,
     ended: Notify,
+}
+
+/// A session, as all others know it.
+struct Seated {
+    protocol: Protocol,
+    tab: Arc<Tab>,
+    owner: Option<Owner>,
+}
+
+/// Whose session it is, known before it says so: by its handshake, or by its token.
+pub(crate) struct Owner {
+    user: UserId,
+    browser: Option<BrowserId>,
 }
 
 /// A session's place among the others; its drop takes it out, and counts an end that nobody has counted.
@@ -68,7 +81,7 @@ impl Hub {
             started: Instant::now(),
             numbers: AtomicU64::new(1),
             draining: AtomicBool::new(false),
-            tabs: Mutex::new(HashMap::new()),
+            seats: Mutex::default(),
             ended: Notify::new(),
         })
     }
@@ -98,10 +111,10 @@ impl Hub {
         self.shards.iter().map(|shard| shard.reached()).collect()
     }
 
-    pub(crate) fn seat(self: &Arc<Self>, protocol: Protocol, ticket: Ticket) -> Seat {
+    pub(crate) fn seat(self: &Arc<Self>, protocol: Protocol, ticket: Ticket, owner: Option<Owner>) -> Seat {
         let number = self.numbers.fetch_add(1, Ordering::Relaxed);
         let tab = Arc::new(Tab::default());
-        self.lock().insert(number, (protocol, Arc::clone(&tab)));
+        self.lock().insert(number, Seated { protocol, tab: Arc::clone(&tab), owner });
         self.meters.session_opened(protocol);
         if self.is_draining() {
             // It came in between the handshake's look and the drain's list.
@@ -119,13 +132,21 @@ impl Hub {
 
     /// Wakes every session: a status value has changed.
     pub(crate) fn on_status(&self) {
-        self.lock().values().for_each(|(_, tab)| tab.status());
+        self.lock().values().for_each(|seated| seated.tab.status());
     }
 
     /// Ends the sessions of this user, of one browser or of all, and says how many.
     pub(crate) fn revoke(&self, user: &UserId, browser: Option<&BrowserId>) -> usize {
-        let known = self.shard_of(user).tabs_of(user, browser).iter().filter(|tab| tab.revoke()).count();
+        let mut tabs = self.shard_of(user).tabs_of(user, browser);
         // Also those that have not said for whom they listen.
+        let is_theirs = |seated: &&Seated| seated.owner.as_ref().is_some_and(|owner| owner.is(user, browser));
+        let owned: Vec<_> = self.lock().values().filter(is_theirs).map(|seated| Arc::clone(&seated.tab)).collect();
+        for tab in owned {
+            if !tabs.iter().any(|known| Arc::ptr_eq(known, &tab)) {
+                tabs.push(tab);
+            }
+        }
+        let known = tabs.iter().filter(|tab| tab.revoke()).count();
         known + if browser.is_none() { self.access.revoke(user) } else { 0 }
     }
 
@@ -140,7 +161,7 @@ impl Hub {
 
     /// The open sessions.
     pub(crate) fn tabs(&self) -> Vec<(Protocol, Arc<Tab>)> {
-        self.lock().values().cloned().collect()
+        self.lock().values().map(|seated| (seated.protocol, Arc::clone(&seated.tab))).collect()
     }
 
     pub(crate) fn sessions(&self) -> usize {
@@ -152,8 +173,21 @@ impl Hub {
         self.ended.notified().await;
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<u64, (Protocol, Arc<Tab>)>> {
-        self.tabs.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, HashMap<u64, Seated>> {
+        self.seats.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Owner {
+    /// By what the handshake says, and the user of its token.
+    pub(crate) fn of(identity: Option<&Identity>, user: Option<&UserId>) -> Option<Self> {
+        let browser = identity.map(|identity| identity.browser.clone());
+        let user = identity.map(|identity| &identity.user).or(user)?.clone();
+        Some(Self { user, browser })
+    }
+
+    fn is(&self, user: &UserId, browser: Option<&BrowserId>) -> bool {
+        self.user == *user && browser.is_none_or(|browser| self.browser.as_ref() == Some(browser))
     }
 }
 
@@ -178,5 +212,23 @@ impl Drop for Seat {
             self.hub.streams.close(self.number);
         }
         self.hub.ended.notify_one();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_is_known_by_its_handshake_or_its_token() {
+        let user = |text| UserId::try_new(text).unwrap();
+        let browser = |text| BrowserId::try_new(text).unwrap();
+        let identity = Identity { user: user("7"), browser: browser("b") };
+        let owner = Owner::of(Some(&identity), None).unwrap();
+        assert!(owner.is(&user("7"), None) && owner.is(&user("7"), Some(&browser("b"))));
+        assert!(!owner.is(&user("8"), None) && !owner.is(&user("7"), Some(&browser("c"))));
+        let owner = Owner::of(None, Some(&user("7"))).unwrap();
+        assert!(owner.is(&user("7"), None) && !owner.is(&user("7"), Some(&browser("b"))));
+        assert!(Owner::of(None, None).is_none());
     }
 }

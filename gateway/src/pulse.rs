@@ -42,7 +42,7 @@ impl Pulse {
         if self.stop.is_cancelled() {
             return None;
         }
-        self.hub.shards.iter().zip(&*self.tasks).find_map(|(shard, task)| {
+        let shards = self.hub.shards.iter().zip(&*self.tasks).find_map(|(shard, task)| {
             let _ = shard.reached();
             let rest = shard.rest();
             let why = match (task.is_finished(), rest > TURNS_WITHIN) {
@@ -52,7 +52,12 @@ impl Pulse {
             };
             // It may have been told to end just now.
             (!self.stop.is_cancelled()).then(|| format!("the task of {shard:?} {why}"))
-        })
+        });
+        let other = || {
+            let ended = self.tasks.iter().skip(self.hub.shards.len()).any(AbortHandle::is_finished);
+            (ended && !self.stop.is_cancelled()).then(|| "the task that follows logins and keys has ended".to_owned())
+        };
+        shards.or_else(other)
     }
 
     /// How many sessions are open.
@@ -98,5 +103,20 @@ mod tests {
         assert!(stuck.contains("has ended"), "{stuck}");
         gateway.drain(Duration::ZERO).await;
         assert_eq!(pulse.stuck(), None);
+    }
+
+    #[tokio::test]
+    async fn without_the_task_that_follows_logins_it_is_stuck() {
+        let gateway = gateway();
+        gateway.caught_up().await;
+        let pulse = gateway.pulse();
+        let follower = pulse.tasks.last().unwrap();
+        assert!(!follower.is_finished(), "it lasts though there is nothing to follow");
+        follower.abort();
+        while !follower.is_finished() {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(pulse.stuck().unwrap(), "the task that follows logins and keys has ended");
+        gateway.drain(Duration::ZERO).await;
     }
 }

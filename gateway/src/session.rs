@@ -15,7 +15,7 @@ use tokio::time::{Instant, Sleep, sleep_until, timeout};
 use bellwire_common::ids::{BrowserId, Offset, UnixMillis, UserId};
 use bellwire_common::metrics::GATEWAY_TESTS;
 
-use crate::access::{Pass, Standing};
+use crate::access::{Denied, Pass, Standing};
 use crate::delivery::reporter::Mine;
 use crate::delivery::{Position, Reached};
 use crate::hub::Seat;
@@ -241,9 +241,7 @@ impl Session {
 
     async fn on_announce(&mut self, identity: Identity, cursor: Option<&str>) -> Result<(), End> {
         let Some(greeted) = self.greeted.take() else { return Ok(()) };
-        if !self.standing.claim(&identity.user) {
-            return Err(End::WrongUser);
-        }
+        self.seat.hub.access.claim(&mut self.standing, &identity.user).await?;
         self.seat.ticket.belongs_to(&identity.user).map_err(|_| End::UserLimit)?;
         let hub = &self.seat.hub;
         let shard = Arc::clone(hub.shard_of(&identity.user));
@@ -434,7 +432,7 @@ impl Session {
         self.place = None;
         self.seat.ended(end);
         if matches!(end, End::BadKey | End::WrongUser) {
-            self.seat.hub.access.failed(self.seat.ticket.address());
+            self.seat.hub.access.failed(self.seat.ticket.address(), Denied::Key);
         }
         if let Some((code, reason)) = end.close_frame(protocol) {
             let _ = timeout(CLOSE_WITHIN, self.socket.close(code, reason)).await;

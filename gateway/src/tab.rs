@@ -63,6 +63,11 @@ impl Tab {
         self.signal(LOGGED_OUT)
     }
 
+    #[cfg(test)]
+    pub(crate) fn is_ending(&self) -> bool {
+        Reasons(self.reasons.load(Ordering::Acquire)).end().is_some()
+    }
+
     /// Whether the session's end is still to be counted; whoever asks counts it.
     pub(crate) fn count_end(&self) -> bool {
         !self.counted.swap(true, Ordering::AcqRel)

@@ -33,16 +33,23 @@ pub(super) enum Judgement {
 }
 
 impl Verdict {
-    /// What an answer means (openITCOCKPIT facts, 6.3).
+    /// What an answer means (openITCOCKPIT facts, 6.3); of a redirect also where it leads. One that leads elsewhere than to the
+    /// login says nothing of the cookies: the address may have the wrong scheme, and would keep everybody out.
     #[must_use]
-    pub fn of(status: u16, body: &[u8]) -> Self {
+    pub fn of(status: u16, body: &[u8], location: Option<&str>) -> Self {
         match status {
             200 => user_of(body).map_or(Self::Unclear, Self::Yes),
-            300..=399 | 400 | 401 | 403 => Self::No,
+            300..=399 if location.is_some_and(is_login_page) => Self::No,
+            400 | 401 | 403 => Self::No,
             // Others than openITCOCKPIT itself may have made it: a gateway's time-out, a missing program.
             _ => Self::Unclear,
         }
     }
+}
+
+fn is_login_page(location: &str) -> bool {
+    let path = location.split(['?', '#']).next().unwrap_or_default();
+    path.trim_end_matches('/').ends_with("/users/login")
 }
 
 /// Whether somebody is there who answers what nobody can be refused for: the request without cookies. Errors of the
@@ -87,13 +94,24 @@ mod tests {
     fn answers_are_read() {
         let yes =
             br#"{"websocket":{"SUDO_SERVER.API_KEY":"k"},"user":{"id":7,"hasPushContact":false},"_csrfToken":"x"}"#;
-        assert_eq!(Verdict::of(200, yes), Verdict::Yes(user("7")));
-        for status in [301, 302, 303, 307, 400, 401, 403] {
-            assert_eq!(Verdict::of(status, yes), Verdict::No, "{status}");
+        assert_eq!(Verdict::of(200, yes, None), Verdict::Yes(user("7")));
+        for status in [400, 401, 403] {
+            assert_eq!(Verdict::of(status, yes, None), Verdict::No, "{status}");
         }
-        for status in [100, 201, 204, 404, 405, 408, 429, 500, 502, 503, 504] {
-            assert_eq!(Verdict::of(status, yes), Verdict::Unclear, "{status}");
+        for status in [100, 201, 204, 301, 302, 307, 404, 405, 408, 429, 500, 502, 503, 504] {
+            assert_eq!(Verdict::of(status, yes, None), Verdict::Unclear, "{status}");
         }
+        for (location, expected) in [
+            ("/users/login", Verdict::No),
+            ("https://monitoring.example/users/login?redirect=%2Fangular", Verdict::No),
+            ("/users/login/", Verdict::No),
+            ("https://monitoring.example/angular/push_configuration.json", Verdict::Unclear),
+            ("https://sso.example/auth?back=/users/login", Verdict::Unclear),
+            ("", Verdict::Unclear),
+        ] {
+            assert_eq!(Verdict::of(302, yes, Some(location)), expected, "{location}");
+        }
+        assert_eq!(Verdict::of(404, yes, Some("/users/login")), Verdict::Unclear);
         for body in [
             "",
             "<html>log in</html>",
@@ -108,7 +126,7 @@ mod tests {
             r#"{"user":{"id":7},"user":{"id":8}}"#,
             r#"{"user":{"id":7}} x"#,
         ] {
-            assert_eq!(Verdict::of(200, body.as_bytes()), Verdict::Unclear, "{body}");
+            assert_eq!(Verdict::of(200, body.as_bytes(), None), Verdict::Unclear, "{body}");
         }
     }
 

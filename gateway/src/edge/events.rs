@@ -17,9 +17,9 @@ use bellwire_common::metrics::{GATEWAY_EVENTS_POSTS, GATEWAY_HANDSHAKES_REFUSED}
 use bellwire_common::notification::FieldError;
 
 use super::{FULL_ADDRESS, FULL_NODE, FULL_USER, GOING, address, hold};
-use crate::access::{self, COOKIE_NAME, Caller, Denied};
+use crate::access::{self, Caller, Denied};
 use crate::admission::Full;
-use crate::hub::Hub;
+use crate::hub::{Hub, Owner};
 use crate::protocol::events::{self, Asked, BODY_BYTES_MAX};
 use crate::protocol::{FRAME_BYTES_MAX, Protocol, SharedKey, TabEvent, is_token};
 use crate::session::{self, Arrival, Socket, Stream};
@@ -82,7 +82,7 @@ async fn open(hub: Arc<Hub>, parts: Parts) -> Result<Response, Refusal> {
     let mut ticket = hub.admission.admit(from)?;
     hold(&hub).await;
     let token = if let Shown::Token(token) = shown { Some(token) } else { None };
-    let caller = Caller { token, user: Some(&identity.user), is_native: true, address: from };
+    let caller = Caller { token, user: Some(&identity.user), knows_key: true, is_native: true, address: from };
     let pass = hub.access.admit(caller, &parts.headers).await?;
     ticket.belongs_to(&identity.user)?;
     if hub.is_draining() {
@@ -93,7 +93,7 @@ async fn open(hub: Arc<Hub>, parts: Parts) -> Result<Response, Refusal> {
         place.give_up();
     }
     let traffic = parts.extensions.get::<Traffic>().cloned().unwrap_or_default();
-    let seat = hub.seat(Protocol::Events, ticket);
+    let seat = hub.seat(Protocol::Events, ticket, Owner::of(Some(&identity), None));
     let (stream, body) = Stream::new(hub.streams.open(seat.number), traffic);
     let hello = TabEvent::Announce { identity, cursor };
     let arrival = Arrival { protocol: Protocol::Events, identity: None, first: Some(hello), pass };
@@ -118,8 +118,7 @@ async fn say(hub: &Hub, request: Request) -> Result<(), Refusal> {
     if let Shown::Token(token) = may(hub, &parts.headers, from)?
         && !hub.access.is_token_good(token)
     {
-        hub.access.failed(from);
-        return Err(Denied::Token.into());
+        return Err(hub.access.failed(from, Denied::Token).into());
     }
     // What a form of another site can send has another type.
     if !is_json(&parts.headers) {
@@ -173,13 +172,12 @@ fn too_large() -> Refusal {
 
 /// What whoever asks has shown, if it may ask at all.
 fn may<'a>(hub: &Hub, headers: &'a HeaderMap, from: Option<IpAddr>) -> Result<Shown<'a>, Refusal> {
-    hub.access.may_try(headers, from)?;
+    hub.access.may_connect(headers)?;
     let key = hub.access.keys().current();
     let may_use_cookie = hub.access.may_use_cookie(headers);
-    shown(headers, key.as_ref(), hub.access.takes_tokens(), may_use_cookie).inspect_err(|refusal| {
-        if refusal.status == StatusCode::UNAUTHORIZED {
-            hub.access.failed(from);
-        }
+    shown(headers, key.as_ref(), hub.access.takes_tokens(), may_use_cookie).map_err(|refusal| match refusal.status {
+        StatusCode::UNAUTHORIZED => hub.access.failed(from, Denied::Key).into(),
+        _ => refusal,
     })
 }
 
@@ -207,9 +205,7 @@ fn shown<'a>(
 }
 
 fn no_key() -> Refusal {
-    let detail =
-        format!("the key is missing or wrong: send it as Authorization: Bearer KEY, or in the cookie {COOKIE_NAME}");
-    Refusal::new("key", StatusCode::UNAUTHORIZED, &detail)
+    Denied::Key.into()
 }
 
 // === impl Refusal ===

@@ -252,7 +252,7 @@ mod tests {
 
     #[test]
     fn the_answer_says_whether_it_is_worth_another_try() {
-        let verdict = |status| judge(&Ok(Answer { status, body: Vec::new() }));
+        let verdict = |status| judge(&Ok(Answer { status, body: Vec::new(), location: None }));
         assert_eq!((verdict(200), verdict(204), verdict(410)), (Verdict::Sent, Verdict::Sent, Verdict::Gone));
         for status in [301, 400, 401, 404] {
             assert_eq!(verdict(status), Verdict::Refused, "{status}");

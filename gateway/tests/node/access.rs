@@ -1,8 +1,9 @@
 //! Who may listen, where openITCOCKPIT says who is logged in.
 
 use bellwire_common::ids::CHECK_USER;
-use bellwire_common::settings::{self, OpenItCockpit, SessionCheck};
+use bellwire_common::settings::{self, OpenItCockpit, SessionCheck, TlsFiles};
 use bellwire_testkit::bellwire::KEY;
+use bellwire_testkit::certs::Authority;
 use bellwire_testkit::eventually::eventually;
 use bellwire_testkit::login::{Login, Mood};
 use bellwire_testkit::tab::PATIENCE;
@@ -43,6 +44,12 @@ async fn checked(log: &SharedLog, login: &Login, mode: SessionCheck) -> Node {
     login.log_in(COOKIE, 7);
     let site = OpenItCockpit { origin: login.url(), ca: None };
     start(log, &settings::Access { openitcockpit: Some(site), session_check: mode, ..terms() }, keys()).await
+}
+
+/// A node that asks this site only, however it is.
+async fn asking(site: OpenItCockpit, mode: SessionCheck, failures_per_address: u32) -> Node {
+    let terms = settings::Access { openitcockpit: Some(site), session_check: mode, failures_per_address, ..terms() };
+    start(&log(), &terms, keys()).await
 }
 
 /// The status of a request with these header lines, and the whole head.
@@ -182,9 +189,9 @@ async fn while_it_is_away_new_tabs_are_refused_and_open_ones_stay() {
     let (status, head) = v2(&node, "7", KEY, "cookie: PHPSESSID=new\r\n").await;
     assert!(status == 503 && head.contains("retry-after: 3\r\n"), "{head}");
     assert_eq!(events(&node, "7", "PHPSESSID=new").await, 503);
-    let before = login.asked(COOKIE);
-    let again = || async { Ok((login.asked(COOKIE) > before).then_some(())) };
-    eventually("another look at the open tab", PATIENCE, again).await.expect("asked");
+    let before = login.asked("");
+    let again = || async { Ok((login.asked("") > before).then_some(())) };
+    eventually("another question whether it is back", PATIENCE, again).await.expect("asked");
     settle(&log, "7", "mark", &[&tab]).await;
     assert!(tab.seen().ends.is_empty());
     login.set(Mood::Fine);
@@ -245,4 +252,75 @@ async fn who_logs_out_or_changes_the_user_is_gone() {
         settle(&log, "8", "mark", &[&other]).await;
         assert!(other.seen().ends.is_empty());
     }
+}
+
+#[tokio::test]
+async fn nobody_is_asked_about_who_has_not_shown_the_key() {
+    let (log, login) = (log(), Login::start().await.expect("a site"));
+    let node = checked(&log, &login, SessionCheck::Required).await;
+    let cookie = format!("{UPGRADE}cookie: {COOKIE}\r\n");
+    assert_eq!(answered(&node, "/push_notifications", &cookie).await.0, 101, "it may show it");
+    let wrong = Profile { key: "wrong".to_owned(), ..tab_of(Front::V1, "7", &node) };
+    wrong.start().wait("its end", |seen| seen.ends == [Some(1008)]).await.expect("refused");
+    assert_eq!(login.asked(""), 0);
+    let tab = tab_of(Front::V1, "7", &node).open().await.expect("let in");
+    settle(&log, "7", "mark", &[&tab]).await;
+    assert_eq!(login.asked(""), 1);
+}
+
+#[tokio::test]
+async fn a_v1_tab_is_told_when_nobody_can_be_asked() {
+    let (log, login) = (log(), Login::start().await.expect("a site"));
+    let node = checked(&log, &login, SessionCheck::Required).await;
+    login.set(Mood::Away);
+    let tab = tab_of(Front::V1, "7", &node).start();
+    tab.wait("its end", |seen| seen.ends == [Some(1008)]).await.expect("ended");
+}
+
+#[tokio::test]
+async fn a_tab_that_waits_for_its_login_is_no_guess() {
+    let login = Login::start().await.expect("a site");
+    let node = asking(OpenItCockpit { origin: login.url(), ca: None }, SessionCheck::Required, 2).await;
+    for _ in 0..5 {
+        assert_eq!(v2_with(&node, "7", "PHPSESSID=ended").await, 401, "one failure, however often");
+    }
+    assert_eq!(v2_with(&node, "7", "PHPSESSID=other").await, 401, "another one");
+    assert_eq!(v2_with(&node, "7", "PHPSESSID=third").await, 429);
+    login.log_in(COOKIE, 7);
+    assert_eq!(v2_with(&node, "7", COOKIE).await, 101, "who is right gets in");
+}
+
+#[tokio::test]
+async fn a_redirect_elsewhere_is_no_answer() {
+    let login = Login::start().await.expect("a site");
+    let node = checked(&log(), &login, SessionCheck::KeyIfAway).await;
+    login.set(Mood::Moved("https://monitoring.example/angular/push_configuration.json".to_owned()));
+    assert_eq!(v2_with(&node, "7", COOKIE).await, 503);
+}
+
+#[tokio::test]
+async fn a_site_whose_certificate_is_not_trusted_is_not_away() {
+    let (theirs, ours) = (Authority::try_new("theirs").expect("a CA"), Authority::try_new("ours").expect("a CA"));
+    let folder = tempfile::tempdir().expect("a folder");
+    let (cert, key) = theirs.server().expect("signed").write(folder.path(), "server").expect("written");
+    let (tls, _watch) = Tls::open(&TlsFiles { cert, key, admin: false }, None).expect("TLS");
+    let served = Node::start_over(&log(), settings(), Some(tls)).await;
+    let site = OpenItCockpit { origin: format!("https://{}", served.address), ca: Some(ours.pem().to_owned()) };
+    let node = asking(site, SessionCheck::KeyIfAway, 1_000).await;
+    assert_eq!(v2_with(&node, "7", COOKIE).await, 503, "the key alone must not do");
+    let nobody = OpenItCockpit { origin: "https://127.0.0.1:1".to_owned(), ca: Some(ours.pem().to_owned()) };
+    let node = asking(nobody, SessionCheck::KeyIfAway, 1_000).await;
+    assert_eq!(v2_with(&node, "7", COOKIE).await, 101, "as it does where nobody is");
+}
+
+#[tokio::test]
+async fn it_is_asked_whether_it_is_back_though_no_tab_comes() {
+    let login = Login::start().await.expect("a site");
+    let node = asking(OpenItCockpit { origin: login.url(), ca: None }, SessionCheck::Required, 1_000).await;
+    login.set(Mood::Away);
+    assert_eq!(v2_with(&node, "7", COOKIE).await, 503);
+    let before = login.asked("");
+    let again = || async { Ok((login.asked("") > before).then_some(())) };
+    eventually("another question", PATIENCE, again).await.expect("asked");
+    assert_eq!(login.asked(COOKIE), 1, "without anybody's cookies");
 }

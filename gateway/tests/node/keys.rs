@@ -4,10 +4,14 @@ use std::io::Write;
 
 use bellwire_common::settings::{self, Jwt, JwtKeys};
 use bellwire_testkit::bellwire::KEY;
+use bellwire_testkit::eventually::eventually;
 use bellwire_testkit::http::request;
+use bellwire_testkit::tab::PATIENCE;
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use serde_json::json;
 use tempfile::NamedTempFile;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
 
 use super::access::{UPGRADE, answered, keys, start, terms, v2};
 use super::*;
@@ -35,7 +39,7 @@ async fn pages_of_other_sites_do_not_connect() {
 }
 
 #[tokio::test]
-async fn who_fails_too_often_is_not_listened_to() {
+async fn who_fails_too_often_is_told_to_wait_and_who_is_right_gets_in() {
     let terms = settings::Access { failures_per_address: 3, ..terms() };
     let access = Access::open(&terms, keys()).expect("access");
     let trusted_proxies = vec!["127.0.0.0/8".parse().expect("a network")];
@@ -49,12 +53,26 @@ async fn who_fails_too_often_is_not_listened_to() {
     let bearer = format!("authorization: Bearer wrong\r\n{}", from("192.0.2.7"));
     assert_eq!(answered(&node, "/events?user=7&browser=b", &bearer).await.0, 401);
     for (target, lines) in [("/push_notifications?userId=7&browserUuid=b", UPGRADE), ("/events?user=7&browser=b", "")] {
-        let lines = format!("{lines}authorization: Bearer {KEY}\r\nsec-websocket-protocol: access_token, {KEY}\r\n");
-        let (status, head) = answered(&node, target, &format!("{lines}{}", from("192.0.2.7"))).await;
+        let ask = async |key: &str, from: &str| {
+            let key = format!("authorization: Bearer {key}\r\nsec-websocket-protocol: access_token, {key}\r\n");
+            answered(&node, target, &format!("{lines}{key}{from}")).await
+        };
+        let (status, head) = ask("wrong", &from("192.0.2.7")).await;
         assert!(status == 429 && head.contains("retry-after: "), "{head}");
-        assert!(matches!(answered(&node, target, &format!("{lines}{}", from("192.0.2.8"))).await.0, 101 | 200));
-        assert!(matches!(answered(&node, target, &lines).await.0, 101 | 200), "who is not known is not counted");
+        assert!(matches!(ask(KEY, &from("192.0.2.7")).await.0, 101 | 200), "another tab behind the same address");
+        assert_eq!(ask("wrong", "").await.0, 401, "who is not known is not counted");
     }
+    assert_eq!(
+        answered(&node, "/", &format!("{UPGRADE}{}", from("192.0.2.7"))).await.0,
+        101,
+        "V1 has said nothing yet"
+    );
+    let post = async |key: &str| {
+        let (bearer, from) = (format!("Bearer {key}"), ("x-forwarded-for", "192.0.2.7"));
+        let headers = [("authorization", bearer.as_str()), ("content-type", "application/json"), from];
+        request(node.address, "POST", "/events", &headers, b"{}").await.expect("an answer").status
+    };
+    assert_eq!((post("wrong").await, post(KEY).await), (429, 400), "what sessions say gets through");
 }
 
 #[tokio::test]
@@ -147,6 +165,28 @@ async fn a_session_ends_with_its_token() {
     let short = Profile { key: token("ann", -4), ..profile(Front::Native, "ann", "b", &node) };
     let tab = short.open().await.expect("let in");
     tab.wait("its end", |seen| seen.ends == [Some(4210)]).await.expect("ended");
+}
+
+#[tokio::test]
+async fn who_has_not_said_for_whom_it_listens_is_revoked_by_its_token() {
+    let log = log();
+    let (node, _file) = with_tokens(&log).await;
+    let lines = format!("{UPGRADE}sec-websocket-protocol: bellwire.v1, {}\r\n", token("ann", 60));
+    let mut stream = TcpStream::connect(node.address).await.expect("connected");
+    stream.write_all(format!("GET / HTTP/1.1\r\nhost: x\r\n{lines}\r\n").as_bytes()).await.expect("written");
+    let seated = || async { Ok((node.gateway.sessions() == 1).then_some(())) };
+    eventually("a session", PATIENCE, seated).await.expect("let in");
+    let listener = bind("127.0.0.1:0".parse().expect("an address")).expect("a free port");
+    let admin = listener.local_addr().expect("bound");
+    let server = tokio::spawn(serve(listener, node.gateway.admin_router(), Limits::default(), None, node.stop.clone()));
+    for (user, count) in [("bob", 0), ("ann", 1)] {
+        let answer = request(admin, "POST", &format!("/revoke?user={user}"), &[], b"").await.expect("an answer");
+        assert_eq!(answer.json().expect("JSON")["sessions"].as_u64(), Some(count), "{user}");
+    }
+    let gone = || async { Ok((node.gateway.sessions() == 0).then_some(())) };
+    eventually("its end", PATIENCE, gone).await.expect("ended");
+    node.stop.cancel();
+    server.await.expect("the server ends");
 }
 
 #[tokio::test]

@@ -28,8 +28,10 @@ pub enum Mood {
     Slow,
     /// This status, with this body, to whoever has a cookie; others get what they get from the real one.
     Cookies(u16, String),
-    /// This status, with this body.
+    /// This status, with this body; where it redirects, to the login.
     Always(u16, String),
+    /// A redirect to this address.
+    Moved(String),
 }
 
 /// See the module. On a free port of 127.0.0.1, without TLS. Dropping it ends it.
@@ -156,6 +158,9 @@ fn answer(users: &HashMap<String, i64>, mood: Mood, head: &str) -> Option<String
     match (mood, user) {
         (Mood::Away | Mood::Slow, _) => None,
         (Mood::Always(status, body), _) => Some(response(status, &body)),
+        (Mood::Moved(location), _) => {
+            Some(format!("HTTP/1.1 301 x\r\nlocation: {location}\r\ncontent-length: 0\r\n\r\n"))
+        }
         (Mood::Cookies(status, body), _) if !cookies.is_empty() => Some(response(status, &body)),
         _ if !head.starts_with(&format!("GET {PATH} HTTP/1.1\r\n")) => Some(response(404, "")),
         (_, None) => Some(response(401, "")),

@@ -132,8 +132,8 @@ pub(super) const SETTINGS: [Setting; 14] = [
         defaults: &tabs(Text("60")),
         shown: Shown::Plain,
         help: "Failed attempts to connect that one address (one /64 network of IPv6) has in a minute",
-        limits: "1 to 1000000. What is more is refused with 429 without a look at its key. Counted by the address that a proxy of trusted-proxies names.",
-        cost: "Too low, and an office behind one address is locked out for a moment after the key was changed there.",
+        limits: "1 to 1000000. What fails beyond is answered with 429; whoever is right gets in all the same. Counted by the address that a proxy of trusted-proxies names.",
+        cost: "Too low, and tabs that a changed key or a login's end has left behind show as failures rather than by their reason.",
         change: "Higher when many tabs share one address.",
     },
     Setting {

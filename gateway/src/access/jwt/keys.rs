@@ -91,16 +91,20 @@ impl KeySet {
         }
     }
 
-    /// Reads what came from an address: a JWKS without secrets.
+    /// Reads what came from an address: a JWKS without secrets. Without any key it takes all back.
     ///
     /// # Errors
-    /// It is too large, no JWKS, or has no key of use.
+    /// It is too large, no JWKS, or none of its keys is of use.
     pub fn of_answer(bytes: &[u8]) -> Result<Self, KeysError> {
         if bytes.len() > KEYS_BYTES_MAX {
             return Err(KeysError::TooLarge);
         }
         let public = |key: Key| if key.algorithm == Algorithm::HS256 { Err(Unusable::Secret) } else { Ok(key) };
-        Self::of(jwks::read(bytes)?.into_iter().map(|key| key.and_then(public)).collect())
+        let keys = jwks::read(bytes)?;
+        if keys.is_empty() {
+            return Ok(Self::default());
+        }
+        Self::of(keys.into_iter().map(|key| key.and_then(public)).collect())
     }
 
     fn of(keys: Vec<Result<Key, Unusable>>) -> Result<Self, KeysError> {

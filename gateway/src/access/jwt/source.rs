@@ -9,7 +9,7 @@ use bellwire_common::settings::{Access, JwtKeys};
 use bellwire_common::watched::{Purpose, Watched, WatchedError};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use super::Tokens;
 use super::keys::{KEYS_BYTES_MAX, KeySet, KeysError};
@@ -19,6 +19,9 @@ const FETCH_EVERY: Duration = Duration::from_secs(600);
 
 /// And at most so often for a key that is not known, or when it did not answer.
 const FETCH_AT_MOST_EVERY: Duration = Duration::from_secs(30);
+
+/// Keys of an address that does not hand out any longer count for so long: what it took back would else count for ever.
+const KEYS_FOR: Duration = Duration::from_secs(24 * 3600);
 
 const FETCH_WITHIN: Duration = Duration::from_secs(10);
 
@@ -101,11 +104,11 @@ impl Address {
     }
 
     async fn follow(&self, tokens: &Tokens) {
-        let mut fails = false;
+        let mut news = News { good_at: Instant::now(), fails: false };
         loop {
             let (asked, fetched) = (Instant::now(), self.fetch().await);
             let next = if fetched.is_ok() { FETCH_EVERY } else { self.at_most_every };
-            take(tokens, fetched, &mut fails);
+            news.take(tokens, fetched, Instant::now());
             sleep_until(asked + self.at_most_every).await;
             tokio::select! {
                 () = tokens.0.unknown.notified() => {}
@@ -127,26 +130,70 @@ impl Address {
     }
 }
 
-/// Takes new keys, or keeps those that there are and says so once.
-fn take(tokens: &Tokens, fetched: Result<KeySet, KeysError>, fails: &mut bool) {
-    match fetched {
-        Ok(keys) => {
-            if std::mem::take(fails) || keys.len() != tokens.keys().len() {
-                say(&keys);
+/// What came from an address last.
+struct News {
+    /// When there were keys.
+    good_at: Instant,
+    fails: bool,
+}
+
+impl News {
+    /// Takes new keys; or keeps those that there are, for [`KEYS_FOR`], and says so once.
+    fn take(&mut self, tokens: &Tokens, fetched: Result<KeySet, KeysError>, now: Instant) {
+        let known = tokens.keys().len();
+        match fetched {
+            Ok(keys) => {
+                self.good_at = now;
+                if std::mem::take(&mut self.fails) || keys.len() != known {
+                    say(&keys);
+                }
+                tokens.replace(keys);
             }
-            tokens.replace(keys);
+            Err(error) if known > 0 && now.duration_since(self.good_at) >= KEYS_FOR => {
+                error!(%error, "keys of users' tokens could not be fetched for 24 h: those that were known count no longer");
+                tokens.replace(KeySet::default());
+            }
+            Err(error) if !std::mem::replace(&mut self.fails, true) => {
+                warn!(%error, keys = known, "keys of users' tokens cannot be fetched; those that are known stay for 24 h");
+            }
+            Err(_) => {}
         }
-        Err(error) if !std::mem::replace(fails, true) => {
-            let keys = tokens.keys().len();
-            warn!(%error, keys, "keys of users' tokens cannot be fetched; those that are known stay");
-        }
-        Err(_) => {}
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn key() -> KeySet {
+        KeySet::of_file(br#"{"keys":[{"kty":"oct","k":"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"}]}"#).unwrap()
+    }
+
+    fn failed() -> Result<KeySet, KeysError> {
+        Err(KeysError::Fetch("away".into()))
+    }
+
+    #[test]
+    fn keys_of_an_address_that_is_silent_end() {
+        let (tokens, start) = (Tokens::of("bellwire", None, key()), Instant::now());
+        let mut news = News { good_at: start, fails: false };
+        for (after, count) in [(KEYS_FOR - Duration::from_secs(1), 1), (KEYS_FOR, 0), (KEYS_FOR * 2, 0)] {
+            news.take(&tokens, failed(), start + after);
+            assert_eq!(tokens.keys().len(), count, "{after:?}");
+        }
+        news.take(&tokens, Ok(key()), start + KEYS_FOR * 3);
+        news.take(&tokens, failed(), start + KEYS_FOR * 3 + Duration::from_secs(1));
+        assert_eq!(tokens.keys().len(), 1);
+    }
+
+    #[test]
+    fn an_address_may_take_all_keys_back() {
+        let (tokens, start) = (Tokens::of("bellwire", None, key()), Instant::now());
+        let mut news = News { good_at: start, fails: false };
+        news.take(&tokens, KeySet::of_answer(br#"{"keys":[]}"#), start);
+        assert!(tokens.keys().is_empty());
+        assert!(KeySet::of_file(br#"{"keys":[]}"#).is_err(), "an empty file is a mistake");
+    }
 
     #[test]
     fn an_address_is_of_a_site_if_the_origin_is_the_same() {
