@@ -87,7 +87,7 @@ mod tests {
     #[tokio::test]
     async fn a_gateway_that_goes_on_or_ends_is_not_stuck_and_a_lost_task_is_named() {
         let gateway = gateway();
-        gateway.caught_up().await;
+        gateway.caught_up().await.unwrap();
         let pulse = gateway.pulse();
         assert_eq!((pulse.stuck(), pulse.sessions()), (None, 0));
         pulse.tasks[1].abort();
@@ -98,5 +98,13 @@ mod tests {
         assert!(stuck.contains("has ended"), "{stuck}");
         gateway.drain(Duration::ZERO).await;
         assert_eq!(pulse.stuck(), None);
+    }
+
+    #[tokio::test]
+    async fn a_gateway_that_lost_a_shard_does_not_catch_up() {
+        let gateway = gateway();
+        gateway.pulse().tasks[1].abort();
+        assert!(gateway.caught_up().await.is_err());
+        gateway.drain(Duration::ZERO).await;
     }
 }
