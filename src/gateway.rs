@@ -42,7 +42,8 @@ pub(crate) async fn run(settings: settings::Gateway, mut listeners: Listeners) -
     let gateway = start(settings.node.ttl, access, settings.tabs, relay, &log);
     running.extra.hang(gateway.admin_router());
     running.supervisor.watch(gateway.pulse());
-    if running.shutdown.run_until_cancelled(gateway.caught_up()).await.is_some() {
+    if let Some(caught_up) = running.shutdown.run_until_cancelled(gateway.caught_up()).await {
+        caught_up?;
         let served = serve("browsers", reserved, gateway.router(), limits(), running.tls.clone(), &running.shutdown)?;
         running.ready().await;
         running.shutdown.cancelled().await;

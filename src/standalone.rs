@@ -46,10 +46,11 @@ pub(crate) async fn run(
     let gateway = gateway::start(settings.node.ttl, access, settings.tabs.clone(), relay, &log);
     running.extra.hang(gateway.admin_router());
     running.supervisor.watch(gateway.pulse());
-    if running.shutdown.run_until_cancelled(gateway.caught_up()).await.is_none() {
+    let Some(caught_up) = running.shutdown.run_until_cancelled(gateway.caught_up()).await else {
         gateway.drain(Duration::ZERO).await;
         return running.end(&log).await;
-    }
+    };
+    caught_up?;
 
     ingest::watch_exports(directory.as_ref(), &log, &running.shutdown);
     let intake = ingest::router(settings.node.ttl, tokens, directory, &settings.intake, &log);

@@ -135,7 +135,8 @@ fn words(phase: Phase, stuck: Option<&str>, sessions: Option<usize>) -> String {
         (None, Phase::Ready, Some(sessions)) => Some(format!("{sessions} tabs")),
         (None, _, None) | (None, Phase::Ending, _) => None,
     };
-    let more = (phase == Phase::Starting).then(|| NotifyState::ExtendTimeoutUsec(micros(MORE_TO_START)).to_string());
+    let more = (phase == Phase::Starting && stuck.is_none())
+        .then(|| NotifyState::ExtendTimeoutUsec(micros(MORE_TO_START)).to_string());
     let alive = stuck.is_none().then(|| NotifyState::Watchdog.to_string());
     [status.as_deref().map(said), more, alive].into_iter().flatten().collect::<Vec<_>>().join("\n")
 }
@@ -170,6 +171,7 @@ mod tests {
             let words = words(phase, Some("a task\nWATCHDOG=1"), Some(1));
             assert!(words.starts_with("STATUS=stuck: a task WATCHDOG=1"), "{words}");
             assert!(!words.contains("\nWATCHDOG"), "{words}");
+            assert!(!words.contains("EXTEND_TIMEOUT_USEC"), "nor given more time to start: {words}");
         }
     }
 

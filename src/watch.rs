@@ -128,7 +128,16 @@ impl Watch {
         let ca = self.ca_file.as_deref().map(read).transpose()?;
         let concurrency = self.targets.iter().map(Vec::len).sum();
         let terms = Terms { timeout: ANSWER_WITHIN, concurrency, answer_bytes_max: ANSWER_BYTES_MAX, ca };
+        if !self.needs_authorities() {
+            return Ok(Client::plain(&terms));
+        }
         Client::try_new(&terms).map_err(|error| wrong(format!("--ca-file: {error}")).into())
+    }
+
+    /// Where nothing is asked over TLS, a system without ca-certificates will do. A file that was given is looked at all
+    /// the same.
+    fn needs_authorities(&self) -> bool {
+        self.ca_file.is_some() || self.targets.iter().flatten().any(|url| !url.starts_with("http://"))
     }
 
     /// The targets that were not reached, and why.
@@ -235,6 +244,17 @@ mod tests {
         let watch = watch("watch --target http://a/readyz,https://b --target http://c/x --for 90s").unwrap();
         assert_eq!(watch.targets, [vec!["http://a/readyz", "https://b"], vec!["http://c/x"]]);
         assert_eq!(watch.patience, Duration::from_secs(90));
+    }
+
+    #[test]
+    fn only_https_needs_authorities() {
+        for (line, needs) in [
+            ("watch --target http://a,http://b --target http://c", false),
+            ("watch --target http://a --target http://b,https://c", true),
+            ("watch --target http://a --ca-file /ca.pem", true),
+        ] {
+            assert_eq!(watch(line).unwrap().needs_authorities(), needs, "{line}");
+        }
     }
 
     #[test]

@@ -1,21 +1,24 @@
 //! The HTTP client: openITCOCKPIT's login check, key sets, the mobile relay.
 //!
-//! One request at a time in a thread of its own, as many as were allowed; others wait their turn within their deadline.
+//! One request at a time in a thread of its own, as many as were allowed; others wait their turn.
 //! No proxy, no redirect, no cookie of its own: what is sent is what was given, to the address that was given.
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
 use ureq::Agent;
 use ureq::tls::{Certificate, ClientCert, PemItem, RootCerts, TlsConfig, parse_pem};
 
+/// How much later than a request itself whoever waits for it gives up.
+const GRACE: Duration = Duration::from_millis(500);
+
 /// What a [`Client`] may take.
 #[derive(Debug, Clone)]
 pub struct Terms {
-    /// From the call to the whole answer, the wait for a turn included.
+    /// From the call to the whole answer, the wait for a turn included; of [`Client::post`], from its turn.
     pub timeout: Duration,
     /// Requests at one time.
     pub concurrency: usize,
@@ -141,33 +144,48 @@ impl Client {
         headers: &[(&str, &[u8])],
     ) -> Result<(Answer, Option<String>), FetchError> {
         let request = headers.iter().fold(self.agent.get(url), |request, (name, value)| request.header(*name, *value));
-        self.run(move || request.call()).await
+        let deadline = Instant::now() + self.timeout;
+        let turn = timeout_at(deadline, self.turn()).await.map_err(|_| FetchError::Timeout(self.timeout))?;
+        let call = move |left| request.config().timeout_global(Some(left)).build().call();
+        self.run(turn, deadline, call).await
     }
 
-    /// Sends `body` to `url`, with these headers.
+    /// Sends `body` to `url`, with these headers. Waits for its turn for as long as it takes, and has its full time from then
+    /// on: one that is given up is no longer on its way, so that sending it again does not send it twice.
     pub async fn post(&self, url: &str, headers: &[(&str, &[u8])], body: Vec<u8>) -> Result<Answer, FetchError> {
         let request = headers.iter().fold(self.agent.post(url), |request, (name, value)| request.header(*name, *value));
-        self.run(move || request.send(body)).await.map(|(answer, _)| answer)
+        let turn = self.turn().await;
+        let call = move |left| request.config().timeout_global(Some(left)).build().send(body);
+        self.run(turn, Instant::now() + self.timeout, call).await.map(|(answer, _)| answer)
     }
 
+    /// None if there will be none, which does not happen: nobody closes them.
+    async fn turn(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.turns).acquire_owned().await.ok()
+    }
+
+    /// `call` is told how much time is left for it.
     async fn run(
         &self,
-        call: impl FnOnce() -> Result<ureq::http::Response<ureq::Body>, ureq::Error> + Send + 'static,
+        turn: Option<OwnedSemaphorePermit>,
+        deadline: Instant,
+        call: impl FnOnce(Duration) -> Result<ureq::http::Response<ureq::Body>, ureq::Error> + Send + 'static,
     ) -> Result<(Answer, Option<String>), FetchError> {
-        let deadline = Instant::now() + self.timeout;
         let late = || FetchError::Timeout(self.timeout);
-        let turn = timeout_at(deadline, Arc::clone(&self.turns).acquire_owned()).await.map_err(|_| late())?;
         let max = self.answer_bytes_max;
         let asked = tokio::task::spawn_blocking(move || {
             // Whoever gives up waiting leaves the request behind: its turn lasts as long as it does.
             let _turn = turn;
-            let mut response = call()?;
+            // A thread may come late as well.
+            let left = deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
+            let mut response = call(left)?;
             let body = response.body_mut().with_config().limit(max).read_to_vec()?;
             let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
             let (date, location) = (header("date"), header("location"));
             Ok((Answer { status: response.status().as_u16(), body, location }, date))
         });
-        let answered = timeout_at(deadline, asked).await.map_err(|_| late())?;
+        // The request ends by its own time; this is for one that does not.
+        let answered = timeout_at(deadline + GRACE, asked).await.map_err(|_| late())?;
         answered.map_err(|error| FetchError::Failed(error.to_string()))?.map_err(|error: ureq::Error| match error {
             ureq::Error::Timeout(_) => late(),
             ureq::Error::BodyExceedsLimit(max) => FetchError::TooLarge(max),
@@ -265,6 +283,27 @@ mod tests {
         assert!(matches!(client.get(&format!("{url}/slow"), &[]).await, Err(FetchError::Timeout(_))));
         let nobody = client.get("http://127.0.0.1:1/", &[]).await;
         assert!(matches!(nobody, Err(FetchError::Failed(_))), "{nobody:?}");
+    }
+
+    #[tokio::test]
+    async fn what_was_sent_is_not_given_up_for_the_wait_before_it() {
+        let (seen, mut count) = tokio::sync::watch::channel(0);
+        let take = move || {
+            seen.send_modify(|count| *count += 1);
+            // The first never gets an answer.
+            let is_first = *seen.borrow() == 1;
+            async move { if is_first { std::future::pending().await } else { "taken" } }
+        };
+        let url = served(Router::new().route("/", post(take))).await;
+        let terms = Terms { timeout: Duration::from_secs(1), concurrency: 1, ..terms() };
+        let client = Client::plain(&terms);
+        let (first, address) = (client.clone(), url.clone());
+        let first = tokio::spawn(async move { first.post(&address, &[], Vec::new()).await });
+        count.wait_for(|&count| count == 1).await.unwrap();
+        let second = client.post(&url, &[], Vec::new()).await;
+        assert!(matches!(first.await.unwrap(), Err(FetchError::Timeout(_))));
+        assert_eq!(second.unwrap().body, b"taken");
+        assert_eq!(*count.borrow(), 2);
     }
 
     #[test]

@@ -133,7 +133,7 @@ catalogue! {
         [LabelSet { name: "reason", values: &["malformed", "algorithm", "unknown_key", "signature", "expired", "not_yet", "audience", "issuer", "subject", "too_long", "too_large"] }];
     Counter GATEWAY_RELAY_PUSHES = "bellwire_gateway_relay_pushes_total", "Pushes to the mobile relay, by what became of them; counted by the gateway that sends.",
         [LabelSet { name: "result", values: &["sent", "gone", "refused", "failed", "expired", "overflow", "unreadable", "cut"] }];
-    Gauge GATEWAY_RELAY_WAITING = "bellwire_gateway_relay_waiting", "Notifications that wait for their turn to the mobile relay.", [];
+    Gauge GATEWAY_RELAY_WAITING = "bellwire_gateway_relay_waiting", "Notifications on their way to the mobile relay, those that wait to be tried again included.", [];
     Gauge GATEWAY_LOG_LAG_RECORDS = "bellwire_gateway_log_lag_records", "Records that were read from the log and are not yet applied.", [];
     Gauge GATEWAY_NODES = "bellwire_gateway_nodes", "Living gateways, as this node sees them.", [];
     Counter GATEWAY_REPORTS = "bellwire_gateway_reports_total", "Reports that this node appended, by result.",

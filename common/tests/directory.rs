@@ -103,6 +103,29 @@ async fn relay_devices_and_exports_are_read_as_they_are() -> Result<()> {
     let next = directory.export_status().await?.context("no export")?;
     assert!(next.running && next.version > ended.version, "{next:?}");
 
+    let null = |table: &str, column: &str, kind: &str| {
+        format!("ALTER TABLE {table} MODIFY {column} {kind} NULL;\nUPDATE {table} SET {column} = NULL;\n")
+    };
+    database.run(&null("exports", "finished", "INT(1)")).await?;
+    assert!(directory.export_status().await?.context("no export")?.running);
+    database.run("ALTER TABLE mobile_devices DROP KEY device").await?;
+    database.run(&null("mobile_devices", "device_id", "VARCHAR(255)")).await?;
+    assert_eq!(directory.devices(&user("7")).await?, []);
+    let of_relay = [("address", "VARCHAR(255)"), ("port", "INT"), ("auth_key", "VARCHAR(255)")];
+    for (column, kind) in of_relay {
+        database.run(&null("push_notifications_relay", column, kind)).await?;
+    }
+    let relay = directory.relay().await?.context("no relay")?;
+    assert_eq!((&*relay.address, relay.port, relay.auth_key.expose()), ("", 0, ""));
+    database.run("ALTER TABLE push_notifications_relay MODIFY port VARCHAR(9);\nUPDATE push_notifications_relay SET port = 'x'").await?;
+    assert!(matches!(directory.relay().await, Err(DirectoryError::Refused(_))), "a column of another kind");
+    database.run(&null("systemsettings", "value", "VARCHAR(255)")).await?;
+    assert_eq!(directory.shared_key().await?, None);
+    let nameless = open(&database.cnf())?;
+    database.run(&null("hosts", "name", "VARCHAR(255)")).await?;
+    assert_eq!(host_name(&nameless).await, None);
+    database.run("UPDATE hosts SET name = 'web-01'").await?;
+
     // As openITCOCKPIT 5.3, which has neither table.
     database.run("DROP TABLE push_notifications_relay;\nDROP TABLE mobile_devices").await?;
     assert_eq!((directory.relay().await?, directory.devices(&user("7")).await?), (None, Vec::new()));

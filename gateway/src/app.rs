@@ -66,6 +66,11 @@ pub struct Gateway {
     relay: Option<Relay>,
 }
 
+/// The task that reads a shard has ended, which is a bug.
+#[derive(Debug, thiserror::Error)]
+#[error("the task of a shard has ended before it had read the log")]
+pub struct ShardLost;
+
 impl fmt::Debug for Gateway {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Gateway").field("node", &self.hub.node).finish_non_exhaustive()
@@ -113,12 +118,13 @@ impl Gateway {
         Self { hub, caught_up, stop, tasks, relay }
     }
 
-    /// Waits until every shard has been read up to its end for the first time.
-    pub async fn caught_up(&self) {
+    /// Waits until every shard has been read up to its end for the first time. Fails when one cannot be any more.
+    pub async fn caught_up(&self) -> Result<(), ShardLost> {
         for receiver in &self.caught_up {
-            // The sender goes only with the shard's task, and then nothing is to be waited for.
-            let _ = receiver.clone().wait_for(|caught_up| *caught_up).await;
+            // The sender goes only with the shard's task.
+            receiver.clone().wait_for(|caught_up| *caught_up).await.map_err(|_| ShardLost)?;
         }
+        Ok(())
     }
 
     /// The gateway's routes: WebSockets on every path, the page at `/`.
@@ -167,6 +173,10 @@ impl Gateway {
             warn!(sessions = cut.len(), "sessions did not end in time and are cut");
             cut.iter().for_each(|(protocol, tab)| self.hub.ended(*protocol, tab, End::Shutdown));
         }
+        if let Some(relay) = &self.relay {
+            // The others take what stands before this node's last word for passed on.
+            relay.settle(LAST_PUSHES_WITHIN).await;
+        }
         self.stop.cancel();
         for task in self.tasks {
             let _ = task.await;
@@ -188,7 +198,7 @@ impl Gateway {
     }
 }
 
-/// What was passed on to the mobile relay may end in this time.
+/// What was passed on to the mobile relay may end in this time, before this node's last word and once more behind it.
 const LAST_PUSHES_WITHIN: Duration = Duration::from_secs(5);
 
 /// Sessions that were told to go need a moment for their last proof and write.

@@ -92,7 +92,7 @@ mod tests {
     #[tokio::test]
     async fn a_gateway_that_goes_on_or_ends_is_not_stuck_and_a_lost_task_is_named() {
         let gateway = gateway();
-        gateway.caught_up().await;
+        gateway.caught_up().await.unwrap();
         let pulse = gateway.pulse();
         assert_eq!((pulse.stuck(), pulse.sessions()), (None, 0));
         pulse.tasks[1].abort();
@@ -108,7 +108,7 @@ mod tests {
     #[tokio::test]
     async fn without_the_task_that_follows_logins_it_is_stuck() {
         let gateway = gateway();
-        gateway.caught_up().await;
+        gateway.caught_up().await.unwrap();
         let pulse = gateway.pulse();
         let follower = pulse.tasks.last().unwrap();
         assert!(!follower.is_finished(), "it lasts though there is nothing to follow");
@@ -117,6 +117,14 @@ mod tests {
             tokio::task::yield_now().await;
         }
         assert_eq!(pulse.stuck().unwrap(), "the task that follows logins and keys has ended");
+        gateway.drain(Duration::ZERO).await;
+    }
+
+    #[tokio::test]
+    async fn a_gateway_that_lost_a_shard_does_not_catch_up() {
+        let gateway = gateway();
+        gateway.pulse().tasks[1].abort();
+        assert!(gateway.caught_up().await.is_err());
         gateway.drain(Duration::ZERO).await;
     }
 }

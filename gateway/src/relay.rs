@@ -2,7 +2,9 @@
 //! device of the user.
 
 pub(crate) mod duty;
+mod places;
 mod request;
 mod sender;
+mod targets;
 
 pub use sender::Relay;

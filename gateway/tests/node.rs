@@ -75,7 +75,7 @@ impl Node {
 
     async fn start_over(log: &SharedLog, settings: GatewaySettings, tls: Option<Tls>) -> Self {
         let gateway = Gateway::start(settings, log);
-        gateway.caught_up().await;
+        gateway.caught_up().await.expect("caught up");
         let listener = bind("127.0.0.1:0".parse().expect("an address")).expect("a free port");
         let address = listener.local_addr().expect("bound");
         let stop = CancellationToken::new();

@@ -5,8 +5,8 @@ use std::net::{IpAddr, Ipv6Addr};
 
 use bellwire_common::ids::UnixMillis;
 
-/// Most wrong tokens from one address in a minute. Then its requests are refused before their token is looked at, until
-/// the minute is over.
+/// Wrong tokens from one address in a minute that are told to be wrong. More are told to wait until the minute is over; a
+/// right token is taken all the same.
 pub const FAILURES_PER_MINUTE_MAX: u32 = 60;
 
 /// Most addresses that are counted in a minute; who comes later in it is not held up.
@@ -22,7 +22,7 @@ pub(crate) struct Failures {
 }
 
 impl Failures {
-    /// Seconds until `address` is looked at again; none if it is now.
+    /// Seconds until a wrong token from `address` is told to be wrong again; none if it is now.
     pub(crate) fn wait(&mut self, now: UnixMillis, address: IpAddr) -> Option<u64> {
         self.turn(now);
         let counted = self.counts.get(&network(address))?;

@@ -9,10 +9,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use mysql_async::prelude::Queryable;
-use mysql_async::{Conn, Error, OptsBuilder, Pool, PoolConstraints, PoolOpts};
+use mysql_async::{Conn, DriverError, Error, OptsBuilder, Pool, PoolConstraints, PoolOpts};
 use tokio::net::UnixStream;
 use tokio::sync::Semaphore;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout};
 use tracing::{debug, info, warn};
 
 use super::DirectoryError;
@@ -95,7 +95,8 @@ impl Database {
         self.state().is_up
     }
 
-    /// Asks, within `limit` from the wait for a connection to the answer. Fails at once while the database is away.
+    /// Asks: waits for a connection within `limit`, and then for the answer within `limit`. Fails at once while the database
+    /// is away.
     pub(super) async fn run<T>(
         &self,
         limit: Duration,
@@ -104,12 +105,11 @@ impl Database {
         if !self.is_up() {
             return Err(DirectoryError::Away);
         }
-        let deadline = Instant::now() + limit;
-        // Whoever finds all connections taken says nothing about the database.
-        let turn = timeout_at(deadline, self.0.turns.acquire()).await;
+        // Whoever finds all connections taken says nothing about the database, and whoever waited for one has its full time.
+        let turn = timeout(limit, self.0.turns.acquire()).await;
         let Ok(Ok(_turn)) = turn else { return Err(DirectoryError::Busy) };
         let started = Instant::now();
-        let outcome = match timeout_at(deadline, self.ask(ask)).await {
+        let outcome = match timeout(limit, self.ask(ask)).await {
             Ok(outcome) => outcome,
             Err(_) => Err(Failed::Away(format!("no answer within {limit:?}"))),
         };
@@ -153,6 +153,8 @@ impl Database {
             Error::Server(error) if !AWAY.contains(&error.code) => {
                 Failed::Refused(format!("{} ({})", error.message, error.code))
             }
+            // It does answer. The row is not shown: it may hold a key.
+            Error::Driver(DriverError::FromRow { .. }) => Failed::Refused("a row is not as it must be".into()),
             other => Failed::Away(other.to_string()),
         })
     }
@@ -281,4 +283,28 @@ async fn listening(given: Option<String>) -> Option<String> {
         }
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use bellwire_testkit::mariadb::MariaDb;
+
+    use super::*;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn whoever_waited_for_a_connection_has_the_full_time_for_the_answer() {
+        let server = MariaDb::start().await.unwrap();
+        let database = Database::open(&server.cnf()).unwrap();
+        let asking: Vec<_> = (0..2 * CONNECTIONS_MAX)
+            .map(|_| {
+                let database = database.clone();
+                let slow = async |conn: &mut Conn| conn.query_drop("SELECT SLEEP(2)").await;
+                tokio::spawn(async move { database.run(Duration::from_secs(3), slow).await })
+            })
+            .collect();
+        for asked in asking {
+            assert_eq!(asked.await.unwrap(), Ok(()));
+        }
+        assert!(database.is_up());
+    }
 }

@@ -91,9 +91,10 @@ impl<W> Desk<W> {
         Asked::Carry
     }
 
-    /// An answer that stands in where there is no better one: only of what was there, and not too long ago.
+    /// An answer that stands in where there is no better one: a name, and not too long ago. What was known of a user
+    /// does not: it might refuse one who has switched on push notifications since.
     pub(super) fn stale(&mut self, key: &Key, now: Duration) -> Option<Answer> {
-        self.cache.within(key, now, STALE_MAX).filter(|answer| *answer != Answer::Nothing)
+        self.cache.within(key, now, STALE_MAX).filter(|answer| matches!(answer, Answer::Name(_)))
     }
 
     /// The next questions; when there are none, whoever carries them is done.
@@ -108,6 +109,13 @@ impl<W> Desk<W> {
         let fresh_for = if *answer == Answer::Nothing { FRESH_NOTHING } else { FRESH };
         self.cache.put(key, answer.clone(), ENTRY_BYTES + answer.heap_bytes(), now, fresh_for);
         self.give_up(&key)
+    }
+
+    /// Whoever carried the questions does so no more; returns who waited.
+    pub(super) fn abandon(&mut self) -> Vec<W> {
+        (self.asking, self.waiting_len) = (None, 0);
+        self.queue.clear();
+        self.waiting.drain().flat_map(|(_, waited)| waited).collect()
     }
 
     /// There will be no answer; returns who waited for it.
@@ -187,7 +195,27 @@ mod tests {
     }
 
     #[test]
-    fn what_was_there_stands_in_for_a_time_and_what_was_not_does_not() {
+    fn what_was_known_of_a_user_refuses_nobody_later() {
+        let mut desk: Desk<u32> = Desk::new();
+        desk.settle(user(1), &Answer::User(User::default()), T);
+        assert_eq!(desk.fresh(&user(1), T), Some(Answer::User(User::default())));
+        assert_eq!(desk.stale(&user(1), T + FRESH), None);
+    }
+
+    #[test]
+    fn when_nobody_carries_questions_any_more_the_next_one_who_asks_does() {
+        let mut desk = Desk::new();
+        ask(&mut desk, 1, 10, T);
+        desk.batch(T);
+        ask(&mut desk, 2, 11, T);
+        assert_eq!(desk.abandon().len(), 2);
+        assert_eq!(ask(&mut desk, 2, 12, T + PATIENCE), Asked::Carry);
+        assert_eq!(desk.batch(T + PATIENCE), [user(2)]);
+        assert_eq!(desk.give_up(&user(2)), [12]);
+    }
+
+    #[test]
+    fn a_name_stands_in_for_a_time_and_that_there_is_none_does_not() {
         let mut desk: Desk<u32> = Desk::new();
         let name = Answer::Name(Arc::from("web-01"));
         desk.settle(user(1), &name, T);

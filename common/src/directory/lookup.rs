@@ -62,7 +62,7 @@ impl Lookups {
                 Place::Here(had) => had,
                 Place::Waiting(ticket) => match timeout_at(deadline, ticket).await {
                     Ok(Ok(had)) => had.map(|answer| (found(&answer), answer)),
-                    // Nobody carries questions any more: the runtime ends.
+                    // Nobody carries questions any more: the runtime ends, or the task has failed.
                     Ok(Err(_)) => Err(Missing::Away),
                     Err(_) => Err(Missing::Slow),
                 },
@@ -107,9 +107,11 @@ impl Lookups {
 
     /// Carries questions to the database until there are none.
     async fn carry(self) {
+        let mut carrier = Carrier { lookups: &self, is_done: false };
         loop {
             let batch = self.desk().batch(self.now());
             if batch.is_empty() {
+                carrier.is_done = true;
                 return;
             }
             let (users, names): (Vec<_>, Vec<_>) = batch.into_iter().partition(|key| matches!(key, Key::User(_)));
@@ -159,6 +161,22 @@ impl Lookups {
 
     fn desk(&self) -> MutexGuard<'_, Desk<oneshot::Sender<Result<Answer, Missing>>>> {
         self.0.desk.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whoever carries the questions. One that ends otherwise than for want of questions must not hold up all that come.
+struct Carrier<'a> {
+    lookups: &'a Lookups,
+    is_done: bool,
+}
+
+impl Drop for Carrier<'_> {
+    fn drop(&mut self) {
+        if !self.is_done {
+            // Without their tickets they are told that nobody carries questions any more, outside of the lock.
+            let waited = self.lookups.desk().abandon();
+            drop(waited);
+        }
     }
 }
 

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::fmt::Display;
 use std::sync::Arc;
 
-use mysql_async::prelude::Queryable;
-use mysql_async::{Conn, Error};
+use mysql_async::prelude::{FromRow, Queryable};
+use mysql_async::{Conn, DriverError, Error, FromRowError, Row};
 
 use super::key::{Answer, Key, User, Uuid};
 use super::{Device, ExportState, RelayRow};
@@ -21,6 +21,9 @@ const NO_SUCH_TABLE: u16 = 1146;
 
 const NUMBER_BITS: u32 = 31;
 const PHASE_BITS: u32 = 2;
+const WEEK_SECONDS: i64 = 7 * 24 * 60 * 60;
+/// The first Monday of 2000 is its third day.
+const MONDAY_SECONDS: i64 = 2 * 24 * 60 * 60;
 const FINISHED: u64 = 2;
 
 /// Names of hosts and services, in one query. A service without a name of its own has its template's.
@@ -40,8 +43,9 @@ pub(super) async fn names(conn: &mut Conn, keys: &[Key]) -> Result<HashMap<Key, 
     if parts.is_empty() {
         return Ok(HashMap::new());
     }
-    let rows: Vec<(u8, Vec<u8>, Vec<u8>)> = conn.query(parts.join(" UNION ALL ")).await?;
+    let rows: Vec<(u8, Vec<u8>, Option<Vec<u8>>)> = rows(conn, &parts.join(" UNION ALL ")).await?;
     let named = rows.into_iter().filter_map(|(is_service, uuid, name)| {
+        let name = name?;
         let uuid = Uuid::parse(&String::from_utf8_lossy(&uuid))?;
         let key = if is_service == 0 { Key::Host(uuid) } else { Key::Service(uuid) };
         let name = String::from_utf8_lossy(&name);
@@ -58,7 +62,7 @@ pub(super) async fn can_read(conn: &mut Conn, table: &'static str) -> Result<(),
 
 /// The clock of the database's machine.
 pub(super) async fn clock(conn: &mut Conn) -> Result<UnixMillis, Error> {
-    let millis: Option<u64> = conn.query_first("SELECT CAST(UNIX_TIMESTAMP(NOW(3)) * 1000 AS UNSIGNED)").await?;
+    let millis: Option<u64> = row(conn, "SELECT CAST(UNIX_TIMESTAMP(NOW(3)) * 1000 AS UNSIGNED)").await?;
     Ok(UnixMillis(millis.unwrap_or_default()))
 }
 
@@ -72,7 +76,7 @@ pub(super) async fn users(conn: &mut Conn, keys: &[Key]) -> Result<HashMap<Key, 
          COALESCE(MAX(c.service_push_notifications_enabled), 0) \
          FROM users u LEFT JOIN contacts c ON c.user_id = u.id WHERE u.id IN ({ids}) GROUP BY u.id"
     );
-    let rows: Vec<(i32, i32, i32)> = conn.query(query).await?;
+    let rows: Vec<(i32, i64, i64)> = rows(conn, &query).await?;
     let user =
         |(id, host, service)| (Key::User(id), Answer::User(User { host_push: host != 0, service_push: service != 0 }));
     Ok(rows.into_iter().map(user).collect())
@@ -81,22 +85,24 @@ pub(super) async fn users(conn: &mut Conn, keys: &[Key]) -> Result<HashMap<Key, 
 /// `SUDO_SERVER.API_KEY`.
 pub(super) async fn shared_key(conn: &mut Conn) -> Result<Option<Secret>, Error> {
     let query = "SELECT value FROM systemsettings WHERE `key` = 'SUDO_SERVER.API_KEY' ORDER BY id LIMIT 1";
-    Ok(conn.query_first::<String, _>(query).await?.map(|key| Secret::new(&key)))
+    let key: Option<Option<String>> = row(conn, query).await?;
+    Ok(key.flatten().map(|key| Secret::new(&key)))
 }
 
 /// The newest refresh of the monitoring configuration. Times are differences of columns: the server's and PHP's time
 /// zones do not matter.
 pub(super) async fn export_status(conn: &mut Conn) -> Result<Option<ExportState>, Error> {
-    let query = "SELECT id, COALESCE(TIMESTAMPDIFF(SECOND, '2000-01-01', created), 0), finished FROM exports \
+    let query = "SELECT id, COALESCE(TIMESTAMPDIFF(SECOND, '2000-01-01', created), 0), COALESCE(finished, 0) FROM exports \
                  WHERE task = 'export_started' ORDER BY id DESC LIMIT 1";
-    let row: Option<(u32, i64, i32)> = conn.query_first(query).await?;
+    let row: Option<(u32, i64, i64)> = row(conn, query).await?;
     Ok(row.map(|(id, seconds, finished)| ExportState::new(id, seconds, finished != 0)))
 }
 
 /// The relay that is switched on. openITCOCKPIT 5.3 has no such table.
 pub(super) async fn relay(conn: &mut Conn) -> Result<Option<RelayRow>, Error> {
-    let query = "SELECT address, port, auth_key FROM push_notifications_relay WHERE enabled = 1 ORDER BY id LIMIT 1";
-    let row: Option<(String, i32, String)> = known(conn.query_first(query).await)?.flatten();
+    let query = "SELECT COALESCE(address, ''), COALESCE(port, 0), COALESCE(auth_key, '') \
+                 FROM push_notifications_relay WHERE enabled = 1 ORDER BY id LIMIT 1";
+    let row: Option<(String, i32, String)> = known(row(conn, query).await)?.flatten();
     let relay = |(address, port, key): (String, i32, String)| RelayRow { address, port, auth_key: Secret::new(&key) };
     Ok(row.map(relay))
 }
@@ -105,13 +111,28 @@ pub(super) async fn relay(conn: &mut Conn) -> Result<Option<RelayRow>, Error> {
 pub(super) async fn devices(conn: &mut Conn, user: i32) -> Result<Vec<Device>, Error> {
     let query =
         format!("SELECT device_id FROM mobile_devices WHERE user_id = {user} ORDER BY id DESC LIMIT {DEVICES_MAX}");
-    let ids: Vec<String> = known(conn.query(query).await)?.unwrap_or_default();
-    Ok(ids.into_iter().map(|id| Device { user, id }).collect())
+    let ids: Vec<Option<String>> = known(rows(conn, &query).await)?.unwrap_or_default();
+    Ok(ids.into_iter().flatten().map(|id| Device { user, id }).collect())
 }
 
 /// Removes a device of this user, and of nobody else.
 pub(super) async fn remove_device(conn: &mut Conn, device: &Device) -> Result<(), Error> {
     conn.exec_drop("DELETE FROM mobile_devices WHERE user_id = ? AND device_id = ?", (device.user, &device.id)).await
+}
+
+/// All rows. What cannot be told as `T` is an error: the driver's own conversion panics.
+async fn rows<T: FromRow>(conn: &mut Conn, query: &str) -> Result<Vec<T>, Error> {
+    let rows: Vec<Row> = conn.query(query).await?;
+    rows.into_iter().map(told).collect()
+}
+
+/// The first row, as [`rows`] tells it.
+async fn row<T: FromRow>(conn: &mut Conn, query: &str) -> Result<Option<T>, Error> {
+    conn.query_first::<Row, _>(query).await?.map(told).transpose()
+}
+
+fn told<T: FromRow>(row: Row) -> Result<T, Error> {
+    T::from_row_opt(row).map_err(|FromRowError(row)| Error::Driver(DriverError::FromRow { row }))
 }
 
 /// None where the table is not there.
@@ -137,14 +158,15 @@ fn list<T: Display>(items: impl Iterator<Item = T>) -> Option<String> {
 }
 
 impl ExportState {
-    /// By the row: its begin in seconds since 2000, then its number, then how far it is. Begin before number, because a
-    /// restored database counts from a smaller number; the begin of the row, which stays, because a clock may go back
-    /// before its end.
+    /// By the row: the week of its begin (in seconds since 2000), its number, and how far it is. The number says which of
+    /// two is later whatever the clock did in between; the week comes first, because a restored database counts from a
+    /// smaller number. Weeks begin on Monday, when no clock is set back from summer time.
     pub(super) fn new(id: u32, began_seconds: i64, is_finished: bool) -> Self {
         let max = (1u64 << NUMBER_BITS) - 1;
-        let seconds = u64::try_from(began_seconds).unwrap_or(0).min(max);
+        let week = began_seconds.saturating_sub(MONDAY_SECONDS).div_euclid(WEEK_SECONDS) + 1;
+        let week = u64::try_from(week).unwrap_or(0).min(max >> PHASE_BITS);
         let phase = if is_finished { FINISHED } else { 0 };
-        let version = (seconds << (NUMBER_BITS + PHASE_BITS)) | ((u64::from(id) & max) << PHASE_BITS) | phase;
+        let version = (week << (NUMBER_BITS + PHASE_BITS)) | ((u64::from(id) & max) << PHASE_BITS) | phase;
         Self { version, running: !is_finished }
     }
 
@@ -168,19 +190,23 @@ mod tests {
 
     #[test]
     fn versions_rise_from_step_to_step() {
+        let hour = 3_600;
         let steps = [
-            ExportState::new(9, 100, false),
-            ExportState::new(9, 100, false).given_up(),
-            ExportState::new(9, 100, true),
-            ExportState::new(10, 100, false),
-            ExportState::new(10, 100, true),
-            // A restored database begins with smaller numbers, and later.
-            ExportState::new(1, 101, false),
+            ExportState::new(9, 2 * hour, false),
+            ExportState::new(9, 2 * hour, false).given_up(),
+            ExportState::new(9, 2 * hour, true),
+            // The clock was set back.
+            ExportState::new(10, hour, false),
+            ExportState::new(10, hour, true),
+            // A restored database begins with smaller numbers, from the next Monday on in any case.
+            ExportState::new(1, MONDAY_SECONDS, false),
+            ExportState::new(2, MONDAY_SECONDS + WEEK_SECONDS - 1, false),
+            ExportState::new(1, MONDAY_SECONDS + WEEK_SECONDS, false),
             ExportState::new(u32::MAX, i64::MAX, true),
         ];
         assert!(steps.is_sorted_by(|a, b| a.version < b.version), "{steps:?}");
-        assert_eq!(steps.map(|state| state.running), [true, false, false, true, false, true, false]);
+        assert_eq!(steps[..5].iter().map(|state| state.running).collect::<Vec<_>>(), [true, false, false, true, false]);
         assert_eq!(steps[2].given_up(), steps[2]);
-        assert_eq!(ExportState::new(9, -5, false).version, 9 << 2);
+        assert_eq!(ExportState::new(9, i64::MIN, false).version, 9 << PHASE_BITS);
     }
 }

@@ -21,8 +21,8 @@ pub(crate) enum AddressError {
     Host,
 }
 
-/// One push, with its keys in the order of their names.
-#[derive(Debug, Serialize)]
+/// One push, with its keys in the order of their names. Not to be shown: it holds the relay's key.
+#[derive(Serialize)]
 pub(crate) struct Push<'a> {
     auth_key: &'a str,
     body: &'a str,

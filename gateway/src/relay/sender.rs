@@ -4,45 +4,42 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use tokio::sync::{Semaphore, mpsc};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 use tracing::{debug, info, warn};
 
-use bellwire_common::directory::{Device, Directory, DirectoryError, RelayRow};
+use bellwire_common::directory::{Device, Directory, RelayRow};
 use bellwire_common::fetch::{Answer, Client, FetchError, Terms, TrustError};
-use bellwire_common::ids::{UnixMillis, UserId};
+use bellwire_common::ids::UnixMillis;
 use bellwire_common::metrics::{GATEWAY_RELAY_PUSHES, GATEWAY_RELAY_WAITING};
 use bellwire_common::notification::Notification;
 
 use super::duty::Item;
+use super::places::{Place, Places};
 use super::request::{Push, url};
+use super::targets::Targets;
 
-/// Notifications that wait for their turn; one more takes the place of none.
-const WAITING_MAX: usize = 1_000;
-/// Requests at one time, and notifications that are being passed on.
+/// Requests at one time.
 const CONCURRENCY: usize = 16;
-/// From the call to the whole answer.
+/// From a request's turn to the whole answer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 /// Pauses before what failed is tried again; half as long or longer by chance.
 const PAUSES: [Duration; 4] =
     [Duration::from_secs(1), Duration::from_secs(4), Duration::from_secs(15), Duration::from_secs(60)];
 const ANSWER_BYTES_MAX: u64 = 64 * 1024;
 
-/// The way to the mobile app. Clones share one queue.
+/// The way to the mobile app. Clones share it.
 #[derive(Debug, Clone)]
 pub struct Relay {
-    queue: mpsc::Sender<Item>,
-    working: TaskTracker,
+    sender: Arc<Sender>,
+    places: Places,
     stop: CancellationToken,
 }
 
+#[derive(Debug)]
 struct Sender {
     client: Client,
-    directory: Directory,
-    turns: Arc<Semaphore>,
-    working: TaskTracker,
+    targets: Targets,
 }
 
 /// What became of one request.
@@ -58,69 +55,47 @@ enum Verdict {
 }
 
 impl Relay {
-    /// Starts to send what it is given. `ca`: authorities in PEM form instead of the system's. Must be called within a tokio
-    /// runtime.
+    /// Starts to send what it is given. `ca`: authorities in PEM form instead of the system's.
     pub fn start(directory: Directory, ca: Option<String>) -> Result<Self, TrustError> {
         let terms = Terms { timeout: ANSWER_WITHIN, concurrency: CONCURRENCY, answer_bytes_max: ANSWER_BYTES_MAX, ca };
-        let (queue, waiting) = mpsc::channel(WAITING_MAX);
-        let (working, stop) = (TaskTracker::new(), CancellationToken::new());
+        let client = Client::try_new(&terms)?;
         GATEWAY_RELAY_PUSHES.zero();
         GATEWAY_RELAY_WAITING.zero();
-        let sender = Sender {
-            client: Client::try_new(&terms)?,
-            directory,
-            turns: Arc::new(Semaphore::new(CONCURRENCY)),
-            working: working.clone(),
-        };
-        working.spawn(Arc::new(sender).run(waiting, stop.clone()));
-        Ok(Self { queue, working, stop })
+        let sender = Arc::new(Sender { client, targets: Targets::new(directory) });
+        Ok(Self { sender, places: Places::default(), stop: CancellationToken::new() })
     }
 
-    /// Passes a notification on. Never waits: what has no room is dropped, and counted.
+    /// Passes a notification on. Never waits: what has no room is dropped, and counted. Must be called within a tokio
+    /// runtime.
     pub(crate) fn pass(&self, item: Item) {
-        match self.queue.try_send(item) {
-            Ok(()) => GATEWAY_RELAY_WAITING.with(&[]).increment(1.0),
-            Err(_) => GATEWAY_RELAY_PUSHES.count(&["overflow"]),
-        }
+        // Only openITCOCKPIT's users have devices, and its users are numbers.
+        let Ok(user) = item.user.as_str().parse() else { return };
+        let Some(place) = self.places.take(&item.user) else { return GATEWAY_RELAY_PUSHES.count(&["overflow"]) };
+        let (sender, stop) = (Arc::clone(&self.sender), self.stop.clone());
+        tokio::spawn(async move {
+            if stop.run_until_cancelled(sender.pass_on(&item, user, &place)).await.is_none() {
+                GATEWAY_RELAY_PUSHES.count(&["cut"]);
+            }
+        });
     }
 
-    /// Lets what was passed on end, within `time`.
+    /// Waits until nothing is on its way, within `time`; whether nothing is.
+    pub(crate) async fn settle(&self, time: Duration) -> bool {
+        timeout(time, self.places.empty()).await.is_ok()
+    }
+
+    /// Lets what was passed on end, within `time`; then cuts it.
     pub(crate) async fn drain(self, time: Duration) {
-        self.stop.cancel();
-        self.working.close();
-        if timeout(time, self.working.wait()).await.is_err() {
-            let cut = self.working.len() + self.queue.max_capacity() - self.queue.capacity();
-            warn!(notifications = cut, "mobile pushes did not end in time and are cut");
-            GATEWAY_RELAY_PUSHES.with(&["cut"]).increment(cut as u64);
+        if !self.settle(time).await {
+            warn!(notifications = self.places.taken(), "mobile pushes did not end in time and are cut");
+            self.stop.cancel();
+            self.places.empty().await;
         }
     }
 }
 
 impl Sender {
-    /// Until it is stopped, and nothing waits any more.
-    async fn run(self: Arc<Self>, mut waiting: mpsc::Receiver<Item>, stop: CancellationToken) {
-        loop {
-            let item = tokio::select! {
-                item = waiting.recv() => item,
-                () = stop.cancelled(), if !waiting.is_closed() => {
-                    waiting.close();
-                    continue;
-                }
-            };
-            let Some(item) = item else { return };
-            GATEWAY_RELAY_WAITING.with(&[]).decrement(1.0);
-            let Ok(turn) = Arc::clone(&self.turns).acquire_owned().await else { return };
-            // Only openITCOCKPIT's users have devices, and its users are numbers.
-            let Ok(user) = item.user.as_str().parse() else { continue };
-            let sender = Arc::clone(&self);
-            self.working.spawn(async move {
-                sender.pass_on(&item, user).await;
-                drop(turn);
-            });
-        }
-    }
-
-    async fn pass_on(&self, item: &Item, user: i64) {
+    async fn pass_on(&self, item: &Item, user: i64, place: &Place) {
         let Ok(notification) = serde_json::from_slice::<Notification>(&item.payload) else {
             return GATEWAY_RELAY_PUSHES.count(&["unreadable"]);
         };
@@ -139,31 +114,25 @@ impl Sender {
         let mut pushes = Vec::with_capacity(devices.len());
         for device in &devices {
             let push = Push::new(&notification, user, &device.id, relay.auth_key.expose());
-            pushes.push(self.push(item, &url, relay.auth_key.expose(), device, push));
+            pushes.push(self.push(item, place, &url, relay.auth_key.expose(), device, push));
         }
         join_all(pushes).await;
     }
 
     async fn find(&self, item: &Item) -> Result<Option<(RelayRow, Vec<Device>)>, Ended> {
-        let mut tries = Tries::of(item);
+        let mut tries = Tries::new();
         loop {
-            tries.next().await?;
-            match self.targets(&item.user).await {
+            check(item)?;
+            match self.targets.of(&item.user).await {
                 Ok(found) => return Ok(found),
                 Err(error) => debug!(%error, "the database does not tell the devices; trying again"),
             }
+            tries.pause().await?;
         }
     }
 
-    /// The relay and the user's devices; none where there is nothing to send to.
-    async fn targets(&self, user: &UserId) -> Result<Option<(RelayRow, Vec<Device>)>, DirectoryError> {
-        let Some(relay) = self.directory.relay().await? else { return Ok(None) };
-        let devices = self.directory.devices(user).await?;
-        Ok((!devices.is_empty()).then_some((relay, devices)))
-    }
-
-    async fn push(&self, item: &Item, url: &str, key: &str, device: &Device, push: Push<'_>) {
-        let result = match self.until_answered(item, url, key, &push).await {
+    async fn push(&self, item: &Item, place: &Place, url: &str, key: &str, device: &Device, push: Push<'_>) {
+        let result = match self.until_answered(item, place, url, key, &push).await {
             Ok(Verdict::Sent) => "sent",
             Ok(Verdict::Gone) => {
                 self.forget(device).await;
@@ -175,23 +144,34 @@ impl Sender {
         GATEWAY_RELAY_PUSHES.count(&[result]);
     }
 
-    async fn until_answered(&self, item: &Item, url: &str, key: &str, push: &Push<'_>) -> Result<Verdict, Ended> {
+    async fn until_answered(
+        &self,
+        item: &Item,
+        place: &Place,
+        url: &str,
+        key: &str,
+        push: &Push<'_>,
+    ) -> Result<Verdict, Ended> {
         let body = serde_json::to_vec(push).map_err(|_| Ended::Failed)?;
         let headers = [("content-type", &b"application/json"[..]), ("x-api-key", key.as_bytes())];
-        let mut tries = Tries::of(item);
+        let mut tries = Tries::new();
         loop {
-            tries.next().await?;
-            let answer = self.client.post(url, &headers, body.clone()).await;
+            let answer = {
+                let _turn = place.turn().await;
+                check(item)?;
+                self.client.post(url, &headers, body.clone()).await
+            };
             match judge(&answer) {
-                Verdict::Later => debug!(?answer, "the relay did not take a push; trying again"),
+                Verdict::Later => debug!(answer = told(&answer), "the relay did not take a push; trying again"),
                 verdict => return Ok(verdict),
             }
+            tries.pause().await?;
         }
     }
 
     /// Of this user only: another one may have signed in on the same device since.
     async fn forget(&self, device: &Device) {
-        match self.directory.remove_device(device).await {
+        match self.targets.remove(device).await {
             Ok(()) => info!(user = device.user, "a device that is gone was removed"),
             Err(error) => warn!(%error, "a device that is gone cannot be removed from mobile_devices"),
         }
@@ -205,27 +185,25 @@ enum Ended {
     Failed,
 }
 
-/// Until the notification expires, or there were pauses enough.
-struct Tries {
-    expires_at: UnixMillis,
-    /// The first comes at once.
-    begun: bool,
-    pauses: std::slice::Iter<'static, Duration>,
-}
+/// Until there were pauses enough.
+struct Tries(std::slice::Iter<'static, Duration>);
 
 impl Tries {
-    fn of(item: &Item) -> Self {
-        Self { expires_at: item.expires_at, begun: false, pauses: PAUSES.iter() }
+    fn new() -> Self {
+        Self(PAUSES.iter())
     }
 
-    /// When it is time for the next one.
-    async fn next(&mut self) -> Result<(), Ended> {
-        if std::mem::replace(&mut self.begun, true) {
-            let pause = self.pauses.next().ok_or(Ended::Failed)?;
-            sleep(pause.mul_f64(0.5 + fastrand::f64())).await;
-        }
-        if self.expires_at <= UnixMillis::now() { Err(Ended::Expired) } else { Ok(()) }
+    /// Waits until it is time for the next one.
+    async fn pause(&mut self) -> Result<(), Ended> {
+        let pause = self.0.next().ok_or(Ended::Failed)?;
+        sleep(pause.mul_f64(0.5 + fastrand::f64())).await;
+        Ok(())
     }
+}
+
+/// Whether it is still worth showing.
+fn check(item: &Item) -> Result<(), Ended> {
+    if item.expires_at <= UnixMillis::now() { Err(Ended::Expired) } else { Ok(()) }
 }
 
 impl Ended {
@@ -246,9 +224,23 @@ fn judge(answer: &Result<Answer, FetchError>) -> Verdict {
     }
 }
 
+/// An answer without its text: the relay may repeat there what it was sent, the key included.
+fn told(answer: &Result<Answer, FetchError>) -> String {
+    match answer {
+        Ok(answer) => format!("status {}", answer.status),
+        Err(error) => error.to_string(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_text_of_an_answer_is_not_logged() {
+        let answer = Ok(Answer { status: 503, body: br#"{"auth_key":"secret"}"#.to_vec(), location: None });
+        assert_eq!(told(&answer), "status 503");
+    }
 
     #[test]
     fn the_answer_says_whether_it_is_worth_another_try() {

@@ -8,6 +8,9 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::routing::post;
 use bellwire_common::directory::Directory;
+use bellwire_common::ids::Offset;
+use bellwire_common::log::{Event, Start};
+use bellwire_common::record::Entry;
 use bellwire_common::settings::TlsFiles;
 use bellwire_gateway::app::Relay;
 use bellwire_testkit::certs::Authority;
@@ -161,6 +164,83 @@ async fn what_fails_is_tried_again_and_a_device_that_is_gone_is_removed_for_its_
     .await
     .expect("removed");
     assert_eq!(devices("8").await, ["gone"]);
+    node.drain(Duration::ZERO).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn devices_that_do_not_take_their_pushes_hold_up_nobody() {
+    const BAD: usize = 40;
+    let phone = Phone::start().await;
+    let database = database(&phone, &[(7, "phone"), (8, "bad")]).await;
+    phone.answer("bad", &[503; 5 * BAD]);
+    let log = log();
+    let node = node(&log, &database, &phone).await;
+    for number in 0..BAD {
+        send(&log, "8", &format!("bad {number}")).await;
+    }
+    // Now all of them pause before their second try, or have made it.
+    phone.pushes(BAD).await;
+    send(&log, "7", "good").await;
+    let mut heard = phone.heard.clone();
+    let good = heard.wait_for(|heard| heard.iter().any(|push| push["token"] == "phone"));
+    timeout(WITHIN, good).await.expect("in time").expect("the relay runs");
+    drop(node);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn users_without_devices_cost_few_queries() {
+    let phone = Phone::start().await;
+    let database = database(&phone, &[(7, "phone")]).await;
+    let log = log();
+    let node = node(&log, &database, &phone).await;
+    let before = database.status("Com_select").await.expect("a status");
+    for number in 0..50 {
+        send(&log, "9", &format!("nowhere {number}")).await;
+    }
+    send(&log, "7", "phone").await;
+    phone.pushes(1).await;
+    node.drain(Duration::ZERO).await;
+    let selects = database.status("Com_select").await.expect("a status") - before;
+    assert!((3..=10).contains(&selects), "{selects} queries");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_goes_only_when_its_pushes_have_ended() {
+    let phone = Phone::start().await;
+    let database = database(&phone, &[(7, "phone")]).await;
+    phone.answer("phone", &[503]);
+    let log: SharedLog = MemoryLog::new(1);
+    let node = node(&log, &database, &phone).await;
+    let mut reader = log.read(Shard(0), Start::Offset(Offset(0)));
+    send(&log, "7", "first").await;
+    phone.pushes(1).await;
+    let drained = tokio::spawn(node.drain(Duration::ZERO));
+    let has_left = |record: &Record| matches!(record, Record::Report(report) if report.entries.contains(&Entry::Leave));
+    loop {
+        let event = timeout(WITHIN, reader.next()).await.expect("in time").expect("the log runs");
+        if let Event::Records(records) = event
+            && records.iter().any(|(_, record)| has_left(record))
+        {
+            break;
+        }
+    }
+    assert_eq!(phone.heard.borrow().len(), 2, "the second try comes first");
+    drained.await.expect("drained");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_test_that_a_tab_asks_for_reaches_the_phone() {
+    let phone = Phone::start().await;
+    let database = database(&phone, &[(7, "phone")]).await;
+    let log = log();
+    let node = node(&log, &database, &phone).await;
+    let tab = profile(Front::V2, "7", "b", &node).open().await.expect("a tab");
+    let test = serde_json::json!({"type": "TestPushNotification", "message": "", "payload": {"title": "from a tab"}});
+    tab.send(&test.to_string()).expect("sent");
+    let push = &phone.pushes(1).await[0];
+    assert_eq!((push["title"].as_str(), push["token"].as_str()), (Some("from a tab"), Some("phone")));
+    assert_eq!((push["notification_type"].as_str(), push["type"].as_str()), (Some("CUSTOM"), Some("host")));
+    tab.close().await.expect("closed");
     node.drain(Duration::ZERO).await;
 }
 

@@ -14,8 +14,9 @@ use super::payload::{Alert, Payload, text};
 use super::time;
 
 /// The same event told again is the same notification until it is so old, and another one each time that it has become
-/// older by as much: a sender's retry and the copies of several Alertmanagers come within this time, a repeat
-/// (`repeat_interval`) comes later and is meant to be seen.
+/// older by as much: a repeat (`repeat_interval`) is meant to be seen, a sender's retry and the copies of several
+/// Alertmanagers are not. Two of these on both sides of such an age are shown twice, the second in the first one's place:
+/// nothing that they hold tells them from a repeat.
 pub const SHOWN_AGAIN_AFTER_MS: u64 = 10 * 60 * 1000;
 
 /// Labels that may say where it is; the first that does counts.

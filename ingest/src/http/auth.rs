@@ -29,11 +29,12 @@ pub(super) fn admit(ingest: &Ingest, parts: &Parts) -> Result<Arc<Grant>, Refusa
             if settings.needs_certificate { local::check_direct(&parts.headers) } else { local::check(parts) };
         return checked.map(|()| Arc::default()).map_err(Refusal::NotLocal);
     }
-    let peer = parts.extensions.get::<Peer>().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |Peer(peer)| peer.ip());
-    if let Some(seconds) = ingest.wait(peer) {
-        return Err(Refusal::Failures(seconds));
-    }
+    // Before the failures of the address: behind a proxy, it is that of all senders.
     let Some(grant) = token(&parts.headers).and_then(|token| settings.tokens.grant(token)) else {
+        let peer = parts.extensions.get::<Peer>().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |Peer(peer)| peer.ip());
+        if let Some(seconds) = ingest.wait(peer) {
+            return Err(Refusal::Failures(seconds));
+        }
         ingest.count_failure(peer);
         return Err(Refusal::Token);
     };

@@ -60,8 +60,8 @@ pub(super) const SETTINGS: [Setting; 7] = [
         defaults: &tabs(Text("off")),
         shown: Shown::Plain,
         help: "Whether notifications also go to openITCOCKPIT's mobile app, through the relay that its database names",
-        limits: "on or off; on needs mysql-file. One gateway of the cluster sends, another one takes over.",
-        cost: "The relay reads titles and texts. One connection to it for each of at most 16 requests at a time.",
+        limits: "on or off; on needs mysql-file, on every gateway. One gateway of the cluster sends, another one takes over (docs/mobile.md).",
+        cost: "The relay reads titles and texts. At most 16 requests at a time, 4 of them for one user, each over a connection of its own.",
         change: "When people use openITCOCKPIT's mobile app.",
     },
     Setting {
