@@ -192,6 +192,30 @@ fn every_page_of_docs_is_reachable_from_the_readme() {
     assert!(lost.is_empty(), "no link leads to {lost:?}");
 }
 
+#[test]
+fn tests_that_the_security_page_names_are_there() {
+    let page = fs::read_to_string(root().join("docs/security.md")).unwrap();
+    let named: Vec<_> = page.split('`').skip(1).step_by(2).filter_map(|code| code.split_once(".rs::")).collect();
+    let is_there = |(file, test): &(&str, &str)| {
+        fs::read_to_string(root().join(format!("{file}.rs"))).is_ok_and(|text| is_tested(&text, test))
+    };
+    let lost: Vec<_> = named.iter().filter(|name| !is_there(name)).collect();
+    assert!(named.len() > 30 && lost.is_empty(), "docs/security.md names {} tests, lost are {lost:?}", named.len());
+    // A claim without a test is none.
+    let claims = page.split("| claim | test |\n| --- | --- |\n").skip(1);
+    let rows = claims.flat_map(|table| table.lines().take_while(|line| line.starts_with('|')));
+    let unproved: Vec<_> = rows.filter(|row| !row.contains(".rs::")).collect();
+    assert!(unproved.is_empty(), "{unproved:#?}");
+}
+
+/// Whether it is there as a test.
+fn is_tested(text: &str, name: &str) -> bool {
+    let lines: Vec<_> = text.lines().map(str::trim).collect();
+    let (plain, asynchronous) = (format!("fn {name}("), format!("async fn {name}("));
+    let is_named = |line: &str| line.starts_with(&plain) || line.starts_with(&asynchronous);
+    lines.windows(2).any(|pair| pair[0].starts_with("#[") && pair[0].contains("test") && is_named(pair[1]))
+}
+
 struct File {
     path: PathBuf,
     text: String,

@@ -16,6 +16,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use axum::Router;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::Response;
 use hyper::rt::Timer;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -153,6 +155,15 @@ fn is_one_connections_own(error: &io::Error) -> bool {
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
 }
 
+/// A proxy that takes any answer to an upgrade for a yes passes on whatever the client sends then, unseen. It must not be
+/// taken for more requests: they would come from the proxy's address, as if it had made them.
+fn last_unless_upgraded(mut answer: Response) -> Response {
+    if answer.status() != StatusCode::SWITCHING_PROTOCOLS {
+        answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    answer
+}
+
 fn builder(limits: &Limits) -> http1::Builder {
     let mut http = http1::Builder::new();
     http.max_buf_size(limits.head_bytes_max).max_headers(limits.headers_max).header_read_timeout(limits.head_timeout);
@@ -194,8 +205,10 @@ impl Server {
             certificate.and_then(|certificate| extensions.insert(certificate));
             extensions.insert(shared.clone());
             extensions.insert(place.clone());
+            let wants_upgrade = request.headers().contains_key(header::UPGRADE);
             // A `Router` is always ready.
-            router.clone().call(request)
+            let answer = router.clone().call(request);
+            async move { answer.await.map(|answer| if wants_upgrade { last_unless_upgraded(answer) } else { answer }) }
         });
         let mut http = self.http.clone();
         http.timer(HeadTimer {
@@ -331,6 +344,17 @@ mod tests {
         stream.write_all(b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await.unwrap();
         let answer = read_to_end(stream).await;
         assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with(&me), "{answer}");
+    }
+
+    #[tokio::test]
+    async fn what_follows_an_upgrade_that_is_refused_is_no_request() {
+        let server = start(hello(), Limits::default());
+        let mut stream = TcpStream::connect(server.address).await.unwrap();
+        let upgrade = "upgrade: websocket\r\nconnection: upgrade\r\n";
+        let both = format!("GET / HTTP/1.1\r\nhost: x\r\n{upgrade}\r\nGET / HTTP/1.1\r\nhost: x\r\n\r\n");
+        stream.write_all(both.as_bytes()).await.unwrap();
+        let answer = read_to_end(stream).await;
+        assert!(answer.matches("HTTP/1.1").count() == 1 && answer.contains("connection: close\r\n"), "{answer}");
     }
 
     #[tokio::test]

@@ -13,6 +13,7 @@ mod metrics;
 mod notify;
 mod proofs;
 mod proxies;
+mod security;
 mod standalone;
 mod supervisor;
 mod support;

@@ -19,24 +19,29 @@ const WORDS_BYTES_MAX: usize = 256;
 pub(super) fn site(text: &str) -> Result<String, String> {
     let origin = origin(text)?;
     if origin.starts_with("http://") && !is_here(&origin) {
-        return Err(format!("must be https:// (http:// only for this machine), not `{text}`"));
+        return Err(format!("must be https:// (http:// only for this machine), not {}", quoted(text)));
     }
     Ok(origin)
 }
 
 fn origin(text: &str) -> Result<String, String> {
     const FORM: &str = "must be https://HOST or https://HOST:PORT, without a path";
-    let uri: Uri = text.parse().map_err(|_| format!("{FORM}, not `{text}`"))?;
+    let uri: Uri = text.parse().map_err(|_| format!("{FORM}, not {}", quoted(text)))?;
     let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
-        return Err(format!("{FORM}, not `{text}`"));
+        return Err(format!("{FORM}, not {}", quoted(text)));
     };
     let has_rest = !matches!(uri.path(), "" | "/") || uri.query().is_some() || authority.as_str().contains('@');
     if has_rest || authority.host().is_empty() || !matches!(scheme, "http" | "https") {
-        return Err(format!("{FORM}, not `{text}`"));
+        return Err(format!("{FORM}, not {}", quoted(text)));
     }
     let default = if scheme == "https" { 443 } else { 80 };
     let port = authority.port_u16().filter(|&port| port != default).map_or_else(String::new, |port| format!(":{port}"));
     Ok(format!("{scheme}://{}{port}", authority.host().to_ascii_lowercase()))
+}
+
+/// For an error: without what stands before an `@`, which may be a password.
+fn quoted(text: &str) -> String {
+    text.rsplit_once('@').map_or_else(|| format!("`{text}`"), |(_, place)| format!("`...@{place}`"))
 }
 
 fn is_here(origin: &str) -> bool {
@@ -59,7 +64,7 @@ pub(super) fn origins(text: &str) -> Result<Option<Vec<String>>, String> {
 
 /// Something that is fetched: an address with a path.
 pub(super) fn fetched(text: &str) -> Result<String, String> {
-    let uri: Uri = text.parse().map_err(|_| format!("must be https://HOST/PATH, not `{text}`"))?;
+    let uri: Uri = text.parse().map_err(|_| format!("must be https://HOST/PATH, not {}", quoted(text)))?;
     let host = uri.authority().map_or("", |authority| authority.host());
     let is_safe = match uri.scheme_str() {
         Some("https") => true,
@@ -67,7 +72,7 @@ pub(super) fn fetched(text: &str) -> Result<String, String> {
         _ => false,
     };
     if !is_safe || host.is_empty() || uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
-        return Err(format!("must be https://HOST/PATH (http:// only for this machine), not `{text}`"));
+        return Err(format!("must be https://HOST/PATH (http:// only for this machine), not {}", quoted(text)));
     }
     Ok(text.to_owned())
 }
@@ -148,6 +153,15 @@ mod tests {
             ["", "mon.example", "http://mon.example", "https://u:p@mon.example", "https://m/x", "ftp://m", "https://"]
         {
             assert!(site(text).unwrap_err().contains("https://"), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_error_does_not_quote_a_password() {
+        for text in ["https://u:pass@m", "https://u:p@ss:pass@m/x", "http://u:pass@127.0.0.1:x", "u:pass@m"] {
+            for error in [site(text).unwrap_err(), origins(text).unwrap_err(), fetched(text).unwrap_err()] {
+                assert!(error.contains("...@") && !error.contains("pass"), "{text}: {error}");
+            }
         }
     }
 

@@ -33,11 +33,20 @@ struct Jwk {
 
 /// Every key of a set, or why it is of no use.
 pub(super) fn read(json: &[u8]) -> Result<Vec<Result<Key, Unusable>>, KeysError> {
-    let set: Set = serde_json::from_slice(json).map_err(|error| KeysError::Form(error.to_string()))?;
+    let set: Set = serde_json::from_slice(json).map_err(|error| KeysError::Form(told(&error)))?;
     if set.keys.len() > KEYS_LEN_MAX {
         return Err(KeysError::TooMany);
     }
     Ok(set.keys.into_iter().map(key).collect())
+}
+
+/// What is wrong, without the value that is: it may be a secret.
+fn told(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    match text.split_once(':') {
+        None => text,
+        Some((what, _)) => format!("{what} at line {} column {}", error.line(), error.column()),
+    }
 }
 
 fn key(json: &RawValue) -> Result<Key, Unusable> {

@@ -81,6 +81,16 @@ fn what_has_no_keys_says_so() {
 }
 
 #[test]
+fn an_error_does_not_quote_a_secret() {
+    for bytes in
+        [r#"{"keys":"a secret"}"#, r#""a secret""#, r#"{"keys":{"k":"a secret"}}"#, r#"{"keys":[{"k":"a secret"}"#]
+    {
+        let error = no_keys(bytes.as_bytes());
+        assert!(error.contains(" at line 1 column ") && !error.contains("secret"), "{error}");
+    }
+}
+
+#[test]
 fn pem_has_public_keys_only() {
     for name in ["rsa", "p256", "ed25519"] {
         assert!(no_keys(&file(&format!("{name}.pem"))).contains("has a PRIVATE KEY"), "{name}");
