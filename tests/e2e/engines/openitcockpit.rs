@@ -1,10 +1,10 @@
 //! The engine as openITCOCKPIT configures it: UUIDs for names, its two commands, users in a custom variable.
 
-use bellwire_testkit::engine::Engine;
+use bellwire_testkit::engine::{Engine, SETTINGS, openitcockpit};
 use bellwire_testkit::eventually::eventually;
 use bellwire_testkit::tab::Front;
 
-use super::nagios::{cleaned, objects};
+use super::nagios::cleaned;
 use super::{Trap, address, block, notify, story};
 use crate::support::{PATIENCE, open, program, standalone};
 
@@ -12,9 +12,6 @@ const HOST: &str = "c36b8048-93ce-4385-ac19-ab5c90574b77";
 const SERVICE: &str = "74fd8f59-1348-4e16-85f0-4a5c57c7dd62";
 const CONTACT: &str = "152aef40-ae38-4a01-b8f4-bb0b8a4a4b0b";
 const CONTACT_WITHOUT_USER: &str = "5a1a7c53-bb35-4b4a-92a5-7d9b84ea1a1c";
-const COMMANDS: [&str; 2] = ["cd13d22e-acd4-4a67-997b-6e120e0d3153", "c23255b7-5b1a-40b4-b614-17837dc376af"];
-/// As openITCOCKPIT sets it.
-const SETTINGS: &str = "illegal_macro_output_chars=`~$&|'\"<>\n";
 
 /// What `bellwire openitcockpit commands` prints: the lines for hosts and for services.
 async fn printed(args: &[&str]) -> [String; 2] {
@@ -26,19 +23,7 @@ async fn printed(args: &[&str]) -> [String; 2] {
 }
 
 fn configuration(lines: &[String; 2]) -> String {
-    let mut text = objects(HOST, SERVICE, &format!("{CONTACT},{CONTACT_WITHOUT_USER}"));
-    for (uuid, line) in COMMANDS.iter().zip(lines) {
-        text.push_str(&format!("define command {{\ncommand_name {uuid}\ncommand_line {line}\n}}\n"));
-    }
-    let [host, service] = COMMANDS;
-    for (contact, user) in [(CONTACT, "_OITCUSERID 7\n"), (CONTACT_WITHOUT_USER, "")] {
-        text.push_str(&format!(
-            "define contact {{\ncontact_name {contact}\nhost_notification_period 24x7\nservice_notification_period 24x7\n\
-             host_notification_options d,u,r,f,s\nservice_notification_options w,u,c,r,f,s\n\
-             host_notification_commands {host}\nservice_notification_commands {service}\n{user}}}\n"
-        ));
-    }
-    text
+    openitcockpit(HOST, SERVICE, &[(CONTACT, Some(7)), (CONTACT_WITHOUT_USER, None)], lines)
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@
 //! - [`mariadb`]: a private database with openITCOCKPIT's tables
 //! - [`certs`]: certificates, and connections with TLS
 //! - [`package`]: Debian packages of this build, and a system to install them in
+//! - [`network`]: one that a test has for itself
 //! - [`http`], [`ports`], [`eventually`]: what those need
 
 pub mod bellwire;
@@ -20,6 +21,7 @@ pub mod farewell;
 pub mod http;
 pub mod login;
 pub mod mariadb;
+pub mod network;
 pub mod nginx;
 pub mod package;
 pub mod ports;

@@ -47,6 +47,7 @@ pub struct Login {
 #[derive(Debug, Default)]
 struct State {
     users: HashMap<String, i64>,
+    key: String,
     /// The heads of all requests.
     asked: Vec<String>,
     now: usize,
@@ -86,6 +87,11 @@ impl Login {
     /// The cookie counts no longer.
     pub fn log_out(&self, cookie: &str) {
         self.lock().users.remove(cookie);
+    }
+
+    /// The shared key that it hands out to whoever is logged in.
+    pub fn set_key(&self, key: &str) {
+        key.clone_into(&mut self.lock().key);
     }
 
     /// How it answers from now on, also what is waiting.
@@ -129,7 +135,7 @@ async fn serve(mut stream: TcpStream, state: &Mutex<State>, mut moods: watch::Re
             state.most = state.most.max(state.now);
         }
         let mood = moods.wait_for(|mood| *mood != Mood::Slow).await.map_or(Mood::Away, |mood| mood.clone());
-        let answer = answer(&lock(state).users, mood, &head);
+        let answer = answer(&lock(state), mood, &head);
         lock(state).now -= 1;
         let Some(answer) = answer else { return };
         if stream.write_all(answer.as_bytes()).await.is_err() {
@@ -147,14 +153,13 @@ async fn read_head(stream: &mut TcpStream) -> Result<String> {
     String::from_utf8(head).context("a head that is no text")
 }
 
-fn answer(users: &HashMap<String, i64>, mood: Mood, head: &str) -> Option<String> {
-    let cookies: Vec<_> = head
-        .lines()
-        .filter_map(|line| line.split_once(':'))
-        .filter(|(name, _)| name.eq_ignore_ascii_case("cookie"))
-        .flat_map(|(_, value)| value.split(';').map(str::trim))
-        .collect();
-    let user = cookies.iter().find_map(|cookie| users.get(*cookie));
+fn answer(state: &State, mood: Mood, head: &str) -> Option<String> {
+    let header = |wanted: &'static str| {
+        let lines = head.lines().filter_map(|line| line.split_once(':'));
+        lines.filter(move |(name, _)| name.eq_ignore_ascii_case(wanted)).map(|(_, value)| value.trim())
+    };
+    let cookies: Vec<_> = header("cookie").flat_map(|value| value.split(';').map(str::trim)).collect();
+    let user = cookies.iter().find_map(|cookie| state.users.get(*cookie));
     match (mood, user) {
         (Mood::Away | Mood::Slow, _) => None,
         (Mood::Always(status, body), _) => Some(response(status, &body)),
@@ -167,7 +172,9 @@ fn answer(users: &HashMap<String, i64>, mood: Mood, head: &str) -> Option<String
         (_, Some(user)) => Some(response(
             200,
             &format!(
-                r#"{{"websocket":{{"SUDO_SERVER.API_KEY":"k","PUSH_NOTIFICATIONS.URL":"wss://x/push_notifications"}},"user":{{"id":{user},"hasPushContact":true}},"_csrfToken":"c"}}"#
+                r#"{{"websocket":{{"SUDO_SERVER.API_KEY":"{}","PUSH_NOTIFICATIONS.URL":"wss://{}/push_notifications"}},"user":{{"id":{user},"hasPushContact":true}},"_csrfToken":"c"}}"#,
+                state.key,
+                header("host").next().unwrap_or_default(),
             ),
         )),
     }

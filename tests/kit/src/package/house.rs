@@ -1,7 +1,7 @@
 //! A copy of this system in which everything may be changed: an overlay whose upper layer is in memory, in a mount namespace
 //! of its own. It goes with the test.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -52,11 +52,32 @@ impl House {
     /// A command that is in it, with nothing of this process's environment.
     #[must_use]
     pub fn command(&self, program: &str) -> Command {
-        let mut command = Command::new("nsenter");
-        command.args(["--mount", "--root", "--wd", "--target", &self.holder.pid().to_string(), program]);
+        let entrance = self.entrance();
+        let mut command = Command::new(&entrance[0]);
+        command.args(&entrance[1..]).arg(program);
         command.env_clear().env("PATH", PATH).env("DEBIAN_FRONTEND", "noninteractive");
         command.stdin(Stdio::null()).kill_on_drop(true);
         command
+    }
+
+    /// The words before those of a command that is to run in it.
+    #[must_use]
+    pub fn entrance(&self) -> Vec<String> {
+        let pid = self.holder.pid().to_string();
+        ["/usr/bin/nsenter", "--mount", "--root", "--wd", "--target", &pid].map(str::to_owned).to_vec()
+    }
+
+    /// Where this process finds what is at `inside` in it.
+    #[must_use]
+    pub fn path(&self, inside: &str) -> PathBuf {
+        PathBuf::from(format!("/proc/{}/root{inside}", self.holder.pid()))
+    }
+
+    /// Copies a file into it, and makes the folders that are missing. It need not lie in a file system that the house shows.
+    pub fn put(&self, file: &Path, inside: &str) -> Result<()> {
+        let to = self.path(inside);
+        std::fs::create_dir_all(to.parent().context("a file has a folder")?)?;
+        std::fs::copy(file, &to).with_context(|| format!("{} to {inside}", file.display())).map(drop)
     }
 
     /// Runs a script, which must succeed; what it writes.

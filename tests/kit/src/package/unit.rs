@@ -42,14 +42,18 @@ impl Unit {
         self.lines.iter().filter(|(section, ..)| section == "Service").collect()
     }
 
-    /// What it starts, as whom, with the state directory that systemd would make.
+    /// What it starts, as whom, with the state directory, if any, that systemd would make.
     pub async fn start(&self, house: &House) -> Result<Command> {
-        let (user, state) = (self.value("User"), format!("/var/lib/{}", self.value("StateDirectory")));
-        let mode = self.value("StateDirectoryMode");
-        house.sh(&format!("install -d -o {user} -g {user} -m {mode} {state}")).await?;
+        let (user, state) = (self.value("User"), self.value("StateDirectory"));
+        let state = (!state.is_empty()).then(|| format!("/var/lib/{state}"));
+        if let Some(state) = &state {
+            let mode = self.value("StateDirectoryMode");
+            house.sh(&format!("install -d -o {user} -g {user} -m {mode} {state}")).await?;
+        }
         let variables = match self.value("EnvironmentFile") {
             "" => String::new(),
-            file => house.sh(&format!("cat {file}")).await?,
+            // One that may be missing begins with a dash.
+            file => house.sh(&format!("cat {}", file.trim_start_matches('-'))).await?,
         };
         let variables: Vec<_> =
             variables.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.split_once('=')).collect();
@@ -72,7 +76,7 @@ impl Unit {
             groups => command.args(["--groups", &groups.replace(' ', ",")]),
         };
         command.args(["--no-new-privs", "--bounding-set=-all"]).args(words);
-        command.env("STATE_DIRECTORY", state).envs(variables.iter().copied());
+        command.envs(state.map(|state| ("STATE_DIRECTORY", state))).envs(variables.iter().copied());
         Ok(command)
     }
 }
