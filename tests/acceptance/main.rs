@@ -212,7 +212,9 @@ async fn the_guide_is_all_that_it_takes() {
     uncomment(&site, &guide.next("toml", "mysql-file"));
     run(&site, &guide.next("sh", "openssl s_client")).await;
     uncomment(&site, &guide.next("toml", "openitcockpit-ca-file"));
-    run(&site, "bellwire config --config /etc/bellwire/bellwire.toml").await;
+    let doctor = guide.next("sh", "bellwire doctor");
+    let (code, text) = site.said(&doctor).await;
+    assert!(code == 0 && !text.contains("FAIL "), "{text}");
     run(&site, &guide.next("sh", "systemctl restart")).await;
     let node = site.start_unit(UNIT, 9083).await;
     let printed = run(&site, &guide.next("sh", "bellwire openitcockpit commands")).await;
@@ -244,7 +246,6 @@ async fn the_guide_is_all_that_it_takes() {
     assert_eq!(ann.run("return Symbol.for('bellwire.openitcockpit-tabs') in window").await, true);
     story(&engine, &[&ann], 0).await;
     clicks(&ann, &ann.shown(STORY.len()).await).await;
-    let doctor = Guide::read("When it does not work", "").next("sh", "bellwire doctor");
     let (code, text) = site.said(&doctor).await;
     assert!(code == 0 && !text.contains("FAIL "), "{text}");
     let (code, text) = site.said("bellwire check --config /etc/bellwire/bellwire.toml -w 60 -c 60 -t 60").await;

@@ -81,7 +81,7 @@ async fn it_comes_is_updated_and_goes_without_a_trace() {
     for name in NAMES {
         house.sh(&format!("test ! -e /etc/systemd/system/{name}")).await.unwrap();
     }
-    house.sh("mkdir /var/lib/bellwire && touch /var/lib/bellwire/log").await.unwrap();
+    house.sh("mkdir -p /var/lib/bellwire && touch /var/lib/bellwire/log").await.unwrap();
     house.sh("dpkg -r bellwire && test -e /etc/bellwire/shared-key").await.unwrap();
     house.sh("dpkg -P bellwire-openitcockpit bellwire").await.unwrap();
     let of_this_tree = |line: &&str| !Path::new(line).starts_with(root());

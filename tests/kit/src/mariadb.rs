@@ -202,6 +202,8 @@ impl MariaDb {
             .arg("--no-defaults")
             .args(self.place())
             .args(["--auth-root-authentication-method=normal", "--skip-test-db"]);
+        // A server that starts removes what others left in its folder for temporary tables, and what they still use.
+        command.env("TMPDIR", self.dir.path());
         let output = command.stdin(Stdio::null()).output().await.context(INSTALLER)?;
         let said = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
         ensure!(output.status.success(), "{INSTALLER}: {said}");
