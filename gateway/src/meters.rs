@@ -132,6 +132,7 @@ fn zero() {
     catalogue::GATEWAY_SESSIONS_UNCHECKED.zero();
     catalogue::GATEWAY_LOGIN_CHECKS.zero();
     catalogue::GATEWAY_LOGIN_CHECK_SECONDS.zero();
+    catalogue::GATEWAY_LOGIN_CHECKS_LATE_SECONDS.zero();
     catalogue::GATEWAY_OPENITCOCKPIT_AWAY.zero();
     catalogue::GATEWAY_SHARED_KEY_READS.zero();
     catalogue::GATEWAY_HANDSHAKES_HELD.zero();

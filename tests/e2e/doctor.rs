@@ -102,7 +102,7 @@ async fn secrets_that_others_read_and_guess_have_failed() {
     let args = ["--shared-key-file", &key, "--session-check", "key-only", "--ingest-tokens-file", &tokens];
     let lines = [
         "FAIL secrets: shared-key-file",
-        "chmod o= ",
+        "chmod 640 ",
         "FAIL key: 10 characters",
         "ok   secrets: ingest-tokens-file",
         "warn tokens: ",

@@ -38,7 +38,7 @@ impl Nginx {
         let mut command = Command::new(PROGRAM);
         command.args(["-e", "stderr", "-p"]).arg(dir.path()).arg("-c").arg(&file);
         let mut process = Process::spawn("nginx", command)?;
-        eventually::eventually("nginx listens", START_DEADLINE, || {
+        let started = eventually::eventually("nginx listens", START_DEADLINE, || {
             let alive = process.check_alive();
             async move {
                 if let Err(error) = alive {
@@ -49,7 +49,11 @@ impl Nginx {
                 Ok(Some(Ok(())))
             }
         })
-        .await??;
+        .await?;
+        if started.is_err() {
+            process.written(START_DEADLINE).await;
+            process.check_alive()?;
+        }
         Ok(Self { address, _process: process, _dir: dir })
     }
 }

@@ -149,6 +149,11 @@ impl Process {
         }
     }
 
+    /// Waits until everything that it has written is in [`Process::output`]: for one that has ended.
+    pub async fn written(&self, deadline: Duration) {
+        let _ = timeout(deadline, self.output.wait_for(|_| None::<()>)).await;
+    }
+
     /// Its process number.
     #[must_use]
     pub fn pid(&self) -> u32 {
