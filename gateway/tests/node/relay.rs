@@ -176,7 +176,7 @@ async fn devices_that_do_not_take_their_pushes_hold_up_nobody() {
     let log = log();
     let node = node(&log, &database, &phone).await;
     for number in 0..BAD {
-        send(&log, "8", &format!("bad {number}")).await;
+        send(&log, "8", &format!("bad-{number}")).await;
     }
     // Now all of them pause before their second try, or have made it.
     phone.pushes(BAD).await;
@@ -195,7 +195,7 @@ async fn users_without_devices_cost_few_queries() {
     let node = node(&log, &database, &phone).await;
     let before = database.status("Com_select").await.expect("a status");
     for number in 0..50 {
-        send(&log, "9", &format!("nowhere {number}")).await;
+        send(&log, "9", &format!("nowhere-{number}")).await;
     }
     send(&log, "7", "phone").await;
     phone.pushes(1).await;
