@@ -183,7 +183,7 @@ async fn drip(address: SocketAddr, tls: Option<Arc<ClientConfig>>, begin: String
         while write.write_all(b"y").await.is_ok() {
             tokio::time::sleep(Duration::from_millis(500)).await;
         }
-        std::future::pending().await
+        std::future::pending::<()>().await;
     };
     tokio::select! {
         () = drip => {}
