@@ -33,6 +33,10 @@ struct Jwk {
 
 /// Every key of a set, or why it is of no use.
 pub(super) fn read(json: &[u8]) -> Result<Vec<Result<Key, Unusable>>, KeysError> {
+    // A list would be read as the fields in their order.
+    if json.trim_ascii_start().first() != Some(&b'{') {
+        return Err(KeysError::Form("it is no JSON object".into()));
+    }
     let set: Set = serde_json::from_slice(json).map_err(|error| KeysError::Form(told(&error)))?;
     if set.keys.len() > KEYS_LEN_MAX {
         return Err(KeysError::TooMany);
