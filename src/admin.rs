@@ -1,7 +1,7 @@
 //! A node's admin server, asked from the machine that it runs on.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -10,11 +10,12 @@ use clap::{Arg, ArgMatches};
 
 use bellwire_common::fetch::{Answer, Client, FetchError, Terms};
 use bellwire_common::http::SPEAKS_TLS;
+use bellwire_common::settings::defaults;
 
 use crate::place::reachable;
 
 /// Where a node's admin server listens unless told otherwise.
-pub(crate) const ADMIN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9083);
+pub(crate) const ADMIN: SocketAddr = defaults::ADMIN.address;
 const ADMIN_ENV: &str = "BELLWIRE_ADMIN_LISTEN";
 
 /// Questions at one time.
@@ -23,7 +24,7 @@ const DETAIL_CHARS_MAX: usize = 200;
 
 /// The flag `--admin`, for commands that ask one node.
 pub(crate) fn arg() -> Arg {
-    let help = "The node's admin-listen [default: $BELLWIRE_ADMIN_LISTEN, else 127.0.0.1:9083]";
+    let help = format!("The node's admin-listen [default: $BELLWIRE_ADMIN_LISTEN, else {ADMIN}]");
     Arg::new("admin").long("admin").value_name("IP:PORT").help(help)
 }
 
@@ -44,7 +45,7 @@ pub(crate) fn parsed(text: &str, source: &str) -> Result<SocketAddr, String> {
         .as_deref()
         .unwrap_or(text)
         .parse()
-        .map_err(|_| format!("{source}: {text:?} is not IP:PORT, such as {ADMIN} or [::1]:9083"))?;
+        .map_err(|_| format!("{source}: {text:?} is not IP:PORT, such as {ADMIN} or [::1]:{}", ADMIN.port()))?;
     if address.port() == 0 {
         return Err(format!("{source}: port 0 is any; the node's log says which it got (admin=...)"));
     }

@@ -5,11 +5,13 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use axum::http::Uri;
 
+use bellwire_common::settings::defaults;
+
 /// Most addresses in one list.
 pub(crate) const PLACES_MAX: usize = 16;
 
 /// Where a node listens, for addresses that name neither scheme nor port.
-const PORT: u16 = 8083;
+const PORT: u16 = defaults::TABS.address.port();
 
 /// Where a server is. Shows itself as it would be asked for a WebSocket.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -9,6 +9,7 @@ use tokio_tungstenite::tungstenite::protocol::Message;
 
 use bellwire_common::ids::CHECK_USER;
 use bellwire_common::settings::Secret;
+use bellwire_gateway::protocol::NATIVE_SUBPROTOCOL;
 
 use crate::dial::{DialError, Socket, Trust, dial};
 use crate::place::Place;
@@ -47,7 +48,7 @@ impl Tab {
         browser: &str,
         until: Instant,
     ) -> Result<Self, TabError> {
-        let subprotocols = format!("bellwire.v1, {}", key.expose());
+        let subprotocols = format!("{NATIVE_SUBPROTOCOL}, {}", key.expose());
         let socket = dial(place, &subprotocols, trust, until).await?;
         let mut tab = Self { socket };
         tab.say(&json!({ "op": "hello", "user": CHECK_USER, "browser": browser })).await?;

@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 
-use bellwire_common::settings::{LogAddress, Secret, Standalone};
+use bellwire_common::notification;
+use bellwire_common::settings::{LogAddress, Secret, Standalone, defaults};
 
 /// Name of the file beside the log.
 const FILE: &str = "shared-key";
@@ -110,7 +111,7 @@ impl Invitation<'_> {
         let tls = self.settings.node.tls.as_ref();
         let scheme = if tls.is_some() { "https" } else { "http" };
         let mut flags = String::new();
-        if tls.is_some() || ingest.to_string() != DEFAULT_INGEST {
+        if tls.is_some() || ingest != defaults::TABS.address {
             let _ = write!(flags, " --ingest {scheme}://{ingest}");
         }
         let mut header = String::new();
@@ -153,21 +154,19 @@ Bellwire is ready, with a key of its own: this is for trying out, on this machin
 
 Or by HTTP:
 
-   curl -sS {scheme}://{ingest}/v1/notifications -H 'Content-Type: application/json'{header} \\
+   curl -sS {scheme}://{ingest}{path} -H 'Content-Type: application/json'{header} \\
      -d '{{\"user\": \"1\", \"kind\": \"message\", \"title\": \"Hello\", \"body\": \"It works\"}}'{files}
 
 The key is {kept}. Whoever has it can read any user's notifications.
 For real use set shared-key-file, beside openITCOCKPIT to its SUDO_SERVER.API_KEY: docs/configuration.md.
 
 ",
+            path = notification::PATH,
             key = self.key.secret.expose(),
             program = quote(self.program),
         )
     }
 }
-
-/// Where `notify` sends to when it is not told.
-const DEFAULT_INGEST: &str = "127.0.0.1:8083";
 
 /// For a shell.
 fn quote(text: &str) -> String {
@@ -260,7 +259,7 @@ mod tests {
         let read = |path: &Path| fs::read_to_string(path);
         let settings = standalone(&Sources { flags: &flags, env: &BTreeMap::new(), read: &read }).unwrap().settings;
         let key = Key::of(None).unwrap();
-        let at = DEFAULT_INGEST.parse().unwrap();
+        let at = defaults::TABS.address;
         let text = Invitation { program: "bellwire", settings: &settings, page: at, ingest: at, key: &key }.text();
         let notify = "--ingest https://127.0.0.1:8083 --ca-file CA --client-cert CERT --client-key KEY --type";
         for part in
@@ -269,6 +268,14 @@ mod tests {
             assert!(text.contains(part), "{part}: {text}");
         }
         assert!(!text.contains("http://"), "{text}");
+    }
+
+    /// It is a program of its own, and depends on nothing of the node's.
+    #[test]
+    fn notify_goes_where_a_node_listens() {
+        assert_eq!(bellwire_notify::ADDRESS_DEFAULT, format!("http://{}", defaults::TABS.text));
+        assert_eq!(bellwire_notify::PORT_DEFAULT, defaults::TABS.address.port());
+        assert_eq!(bellwire_notify::PATH, notification::PATH);
     }
 
     #[test]

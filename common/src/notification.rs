@@ -14,6 +14,9 @@ mod wording;
 pub use check::{Checked, FieldError, MESSAGE_TITLE, check};
 pub use draft::{Draft, Field, ObjectDraft};
 
+/// Where ingest takes them by HTTP.
+pub const PATH: &str = "/v1/notifications";
+
 /// What a notification is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

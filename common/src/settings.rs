@@ -33,9 +33,9 @@ pub use secret::{SECRET_BYTES_MAX, Secret};
 pub use show::{Effective, markdown};
 pub use site::{ORIGINS_MAX, RECHECK_MAX, RECHECK_MIN};
 pub use sources::{CONFIG_ENV, Given, Source, add_flags, env_name, given};
-pub use table::{Role, Setting, TABLE};
+pub use table::{Role, Setting, TABLE, defaults};
 pub use value::{
-    COUNT_MAX, DRAIN_MAX, HANDSHAKES_MIN, LogAddress, LogFormat, LogLevel, NETWORKS_MAX, TTL_MAX, TTL_MIN,
+    COUNT_MAX, DRAIN_MAX, FACTORY_KEY, HANDSHAKES_MIN, LogAddress, LogFormat, LogLevel, NETWORKS_MAX, TTL_MAX, TTL_MIN,
     shared_key_of,
 };
 

@@ -16,6 +16,7 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 
 use bellwire_common::ids::UnixMillis;
+use bellwire_common::notification;
 
 use crate::alerts::Users;
 use crate::app::{Ingest, Reservation};
@@ -49,7 +50,7 @@ pub const RETRY_AFTER_SECONDS: u64 = 2;
 /// machine.
 pub fn router(ingest: Ingest) -> Router {
     Router::new()
-        .route("/v1/notifications", post(v1::post).fallback(method_not_allowed))
+        .route(notification::PATH, post(v1::post).fallback(method_not_allowed))
         .route("/message", post(message::post).fallback(method_not_allowed))
         .route("/v1/alertmanager", post(alertmanager::post).fallback(method_not_allowed))
         .route("/v1/alertmanager/{users}", post(alertmanager::post_to).fallback(method_not_allowed))

@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{ArgMatches, Command};
 
 use bellwire_common::fetch::Identity;
-use bellwire_common::settings::{self, Given, Role, Secret, Sources};
+use bellwire_common::settings::{self, Given, Role, Secret, Sources, defaults};
 
 use bellwire_notify::credentials;
 
@@ -21,7 +21,6 @@ use crate::trial;
 
 /// Longest time for a check: engines give up earlier.
 const TIMEOUT_MAX: Duration = Duration::from_secs(300);
-const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8083);
 
 /// What is to be checked, and how.
 #[derive(Debug)]
@@ -115,7 +114,7 @@ impl Call<'_> {
         }
         let listen = listens.iter().find_map(|name| Some((*name, self.given.get(name)?)));
         let Some((name, listen)) = listen else {
-            return Place::list(&LISTEN.to_string());
+            return Place::list(defaults::TABS.text);
         };
         if self.given.contains_key("tls-cert-file") {
             return Err(format!(

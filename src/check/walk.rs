@@ -14,6 +14,7 @@ use bellwire_common::admin::TRACE_PATH;
 use bellwire_common::directory::Directory;
 use bellwire_common::fetch::{Client, Terms};
 use bellwire_common::ids::{CHECK_USER, NotificationId};
+use bellwire_common::notification;
 use bellwire_common::settings::Secret;
 
 use super::call::{Key, Plan};
@@ -185,7 +186,7 @@ async fn send(
     let authorization = plan.token.as_ref().map(|token| format!("Bearer {}", token.expose()));
     let mut headers: Vec<(&str, &[u8])> = vec![("content-type", b"application/json")];
     headers.extend(authorization.as_ref().map(|value| ("authorization", value.as_bytes())));
-    let url = place.http("/v1/notifications");
+    let url = place.http(notification::PATH);
     let posted = client.post(&url, &headers, body.to_string().into_bytes());
     let answer = match tokio::time::timeout_at(until, posted).await {
         Err(_) => return Err("does not answer in time".into()),

@@ -5,7 +5,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use bellwire_common::ids::{CHECK_USER, UserId};
-use bellwire_common::settings::{Secret, SessionCheck, Source};
+use bellwire_common::notification;
+use bellwire_common::settings::{FACTORY_KEY, Secret, SessionCheck, Source};
 use bellwire_gateway::protocol::SharedKey;
 use bellwire_ingest::Tokens;
 use bellwire_ingest::tokens::{About, Grant, TOKEN_BYTES_ADVISED};
@@ -21,15 +22,10 @@ const TOKENS: &str = "tokens";
 const SECRET_FILES: [&str; 6] =
     ["shared-key-file", "amqp-password-file", "tls-key-file", "ingest-tokens-file", "mysql-file", "jwt-keys-file"];
 
-/// What openITCOCKPIT has before somebody changes it; everybody knows it.
-const FACTORY_KEY: &str = "UNSAVE_DEFAULT_CHANGE_ASAP";
-
 /// Less can be tried out by whoever reaches the gateway.
 const BITS_MIN: f64 = 64.0;
 /// This much nobody will ever try out.
 const BITS_GOOD: f64 = 128.0;
-/// Where `bellwire check` sends to.
-const CHECK_PATH: &str = "/v1/notifications";
 
 /// Files with secrets: others must not read them.
 pub(crate) fn files(context: &Context) -> Vec<Finding> {
@@ -173,9 +169,9 @@ fn tokens_judged(file: &str, tokens: &[About]) -> Vec<Finding> {
     findings
 }
 
-/// Of the tokens that are for notifications at all: a webhook's is not meant for it.
+/// Of the tokens that are for where `bellwire check` sends to: a webhook's is not meant for it.
 fn keeps_check_out(grant: &Grant) -> bool {
-    grant.has_path(CHECK_PATH) && UserId::try_new(CHECK_USER).is_ok_and(|user| !grant.has_user(&user))
+    grant.has_path(notification::PATH) && UserId::try_new(CHECK_USER).is_ok_and(|user| !grant.has_user(&user))
 }
 
 #[cfg(test)]
@@ -243,7 +239,7 @@ mod tests {
             tokens_judged("/t", tokens).iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
         };
         let open = about(1, false, None, None);
-        let with_check = about(2, false, Some(vec![user("7"), user(CHECK_USER)]), Some(vec![CHECK_PATH]));
+        let with_check = about(2, false, Some(vec![user("7"), user(CHECK_USER)]), Some(vec![notification::PATH]));
         assert_eq!(judged(&[open.clone(), with_check]), "ok   tokens: /t can be used");
         let short = about(3, true, None, None);
         assert!(judged(&[open.clone(), short]).starts_with("warn tokens: /t, line 3: a token of less than 16"));

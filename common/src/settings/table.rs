@@ -1,6 +1,7 @@
 //! The table: every setting there is.
 
 mod access;
+pub mod defaults;
 mod intake;
 mod listeners;
 mod process;

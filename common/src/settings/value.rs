@@ -249,11 +249,11 @@ pub(super) fn secret(text: &str) -> Result<Secret, String> {
     Ok(Secret::new(text))
 }
 
-/// The seed value of openITCOCKPIT's database: everybody knows it.
-const KNOWN_TO_EVERYBODY: &str = "UNSAVE_DEFAULT_CHANGE_ASAP";
+/// openITCOCKPIT's factory setting of the shared key, the seed value of its database: everybody knows it.
+pub const FACTORY_KEY: &str = "UNSAVE_DEFAULT_CHANGE_ASAP";
 
 pub(super) fn shared_key(text: &str) -> Result<Secret, String> {
-    if text == KNOWN_TO_EVERYBODY {
+    if text == FACTORY_KEY {
         return Err("is openITCOCKPIT's factory setting, which everybody knows; set another key there and here".into());
     }
     secret(text)
@@ -347,9 +347,9 @@ mod tests {
         for text in ["", "s3cret with space", "s3cretä", &"s3cret".repeat(200)] {
             assert!(!secret(text).unwrap_err().contains("s3cret"), "{text}");
         }
-        assert!(shared_key(KNOWN_TO_EVERYBODY).unwrap_err().contains("everybody knows"));
-        assert!(shared_key_of(KNOWN_TO_EVERYBODY, false).is_err());
-        assert_eq!(shared_key_of(" UNSAVE_DEFAULT_CHANGE_ASAP\n", true).unwrap().expose(), KNOWN_TO_EVERYBODY);
+        assert!(shared_key(FACTORY_KEY).unwrap_err().contains("everybody knows"));
+        assert!(shared_key_of(FACTORY_KEY, false).is_err());
+        assert_eq!(shared_key_of(" UNSAVE_DEFAULT_CHANGE_ASAP\n", true).unwrap().expose(), FACTORY_KEY);
         assert_eq!(shared_key(&"a".repeat(SECRET_BYTES_MAX)).unwrap().expose().len(), SECRET_BYTES_MAX);
     }
 }

@@ -8,8 +8,9 @@ use ureq::http::Uri;
 /// Most addresses in one list: each gets a share of the deadline.
 pub(crate) const ADDRESSES_MAX: usize = 16;
 /// Where ingest listens, for addresses that name neither scheme nor port.
-const PORT: u16 = 8083;
-const PATH: &str = "/v1/notifications";
+pub const PORT_DEFAULT: u16 = 8083;
+/// Where it takes notifications.
+pub const PATH: &str = "/v1/notifications";
 
 /// Where one ingest is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,10 +49,10 @@ impl Address {
             Some((scheme, rest)) if is(scheme, "http") => format!("http://{rest}"),
             Some((scheme, rest)) if is(scheme, "https") => format!("https://{rest}"),
             Some(_) => return Err(AddressError::Scheme(text.to_owned())),
-            None if text.parse::<Ipv6Addr>().is_ok() => format!("http://[{text}]:{PORT}"),
+            None if text.parse::<Ipv6Addr>().is_ok() => format!("http://[{text}]:{PORT_DEFAULT}"),
             None if text.contains('/') => return Err(form()),
             None if names_port(text) => format!("http://{text}"),
-            None => format!("http://{text}:{PORT}"),
+            None => format!("http://{text}:{PORT_DEFAULT}"),
         };
         let base = whole.trim_end_matches('/');
         let base = base.strip_suffix(PATH).unwrap_or(base);

@@ -21,7 +21,8 @@ const USER_BYTES_MAX: usize = 64;
 const DEADLINE_DEFAULT: Duration = Duration::from_secs(10);
 /// Above this an engine would have killed the command long ago.
 const DEADLINE_MAX: Duration = Duration::from_secs(3600);
-const ADDRESS_DEFAULT: &str = "http://127.0.0.1:8083";
+/// Where ingest is when nothing says so.
+pub const ADDRESS_DEFAULT: &str = "http://127.0.0.1:8083";
 
 /// What the command line asks for.
 #[derive(Debug)]

@@ -35,6 +35,8 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Instant, SystemTime};
 
+pub use crate::address::{PATH, PORT_DEFAULT};
+pub use crate::args::ADDRESS_DEFAULT;
 use crate::args::{Command, Delivery, Parsed};
 use crate::flush::Flushed;
 use crate::request::Request;

@@ -5,6 +5,7 @@ use axum::response::Response;
 use serde_json::{Value, json};
 
 use bellwire_common::ids::ID_BYTES_MAX;
+use bellwire_common::notification;
 use bellwire_common::notification::draft::{IGNORED_FIELDS_MAX, IGNORED_NAME_BYTES_MAX};
 use bellwire_common::notification::limits::{
     AUTHOR_BYTES_MAX, BODY_BYTES_MAX, COMMENT_BYTES_MAX, ICON_BYTES_MAX, NAME_BYTES_MAX, OBJECT_ID_BYTES_MAX,
@@ -36,7 +37,7 @@ pub fn document() -> Value {
         "servers": [{"url": "/"}],
         "security": [{"token": []}, {}],
         "paths": {
-            "/v1/notifications": {"post": notifications()},
+            (notification::PATH): {"post": notifications()},
             "/message": {"post": message()},
             "/v1/alertmanager": {"post": alertmanager(&[])},
             "/v1/alertmanager/{users}": {"post": alertmanager(&[users()])},

@@ -1,9 +1,10 @@
 //! What a sender may do. Pure.
 
 use bellwire_common::ids::UserId;
+use bellwire_common::notification;
 
 /// Where a notification can be sent to; a grant names some of them.
-pub const PATHS: [&str; 3] = ["/v1/notifications", "/message", "/v1/alertmanager"];
+pub const PATHS: [&str; 3] = [notification::PATH, "/message", "/v1/alertmanager"];
 
 /// What a sender may do: everything, unless its token says otherwise.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]

@@ -25,6 +25,9 @@ use tokio_tungstenite::{WebSocketStream, client_async};
 use crate::certs::{self, Connection};
 use page::Page;
 
+/// What native tabs ask for, spelled as they spell it.
+pub const NATIVE_SUBPROTOCOL: &str = "bellwire.v1";
+
 /// Long enough for anything on a machine that builds something else at the same time.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -326,7 +329,7 @@ impl Browser {
         let asked = match self.profile.front {
             Front::V1 => None,
             Front::V2 => Some("access_token"),
-            Front::Native => Some("bellwire.v1"),
+            Front::Native => Some(NATIVE_SUBPROTOCOL),
         };
         if chosen != asked {
             self.note(|seen| seen.faults.push(format!("subprotocol {chosen:?}, a browser wants {asked:?}")));

@@ -3,7 +3,7 @@
 use crate::tabs::page::field;
 
 /// First of the two subprotocols that it offers, and the one that must be answered.
-pub(super) const SUBPROTOCOL: &str = "bellwire.v1";
+pub(super) use bellwire_testkit::tab::NATIVE_SUBPROTOCOL as SUBPROTOCOL;
 
 /// The page's first message.
 pub(super) fn hello(user: &str, browser: &str) -> String {

@@ -2,17 +2,14 @@
 
 use super::Default::{Text, Unset};
 use super::Role::{Gateway, Ingest, Standalone};
+use super::defaults::{ADMIN, INGEST, INGEST_ADMIN, TABS};
 use super::{Setting, Shown, all};
 
 pub(super) const SETTINGS: [Setting; 6] = [
     Setting {
         name: "listen",
         value: "IP:PORT",
-        defaults: &[
-            (Standalone, Text("127.0.0.1:8083")),
-            (Gateway, Text("127.0.0.1:8083")),
-            (Ingest, Text("127.0.0.1:8084")),
-        ],
+        defaults: &[(Standalone, Text(TABS.text)), (Gateway, Text(TABS.text)), (Ingest, Text(INGEST.text))],
         shown: Shown::Plain,
         help: "Where browsers (gateway, standalone) and notifications (ingest, standalone) come in",
         limits: "An IP address and a port; [::1]:8083 for IPv6; port 0 takes a free one and logs it. A socket with this address that systemd hands over (LISTEN_FDS) is used instead of a new one; so for the other listeners.",
@@ -22,11 +19,7 @@ pub(super) const SETTINGS: [Setting; 6] = [
     Setting {
         name: "admin-listen",
         value: "IP:PORT",
-        defaults: &[
-            (Standalone, Text("127.0.0.1:9083")),
-            (Gateway, Text("127.0.0.1:9083")),
-            (Ingest, Text("127.0.0.1:9084")),
-        ],
+        defaults: &[(Standalone, Text(ADMIN.text)), (Gateway, Text(ADMIN.text)), (Ingest, Text(INGEST_ADMIN.text))],
         shown: Shown::Plain,
         help: "Where /metrics, /healthz and /readyz are answered, and bellwire trace on this machine",
         limits: "An IP address and a port, not that of another listener.",
