@@ -98,7 +98,7 @@ catalogue! {
         [PROTOCOL,
          LabelSet { name: "initiator", values: &["client", "network", "server"] },
          LabelSet { name: "reason", values: &["closed", "eof", "read_error", "write_error", "pong_timeout", "write_timeout", "bad_key", "bad_message",
-            "too_large", "binary", "no_identity", "hello_timeout", "flood", "user_limit", "wrong_user", "logged_out", "revoked", "token_expired", "silent", "drain", "shutdown", "internal"] }];
+            "too_large", "binary", "no_identity", "hello_timeout", "flood", "user_limit", "session_away", "wrong_user", "logged_out", "revoked", "token_expired", "silent", "drain", "shutdown", "internal"] }];
     Counter GATEWAY_HANDSHAKES_REFUSED = "bellwire_gateway_handshakes_refused_total", "Connections that were refused before they became sessions, by reason.",
         [LabelSet { name: "reason", values: &["key", "identity", "subprotocol", "not_websocket", "not_ready", "draining", "head_timeout", "full", "user_limit", "address_limit", "cross_site", "left", "origin", "failures", "session", "session_away", "token"] }];
     Gauge GATEWAY_ACCESS_MODE = "bellwire_gateway_access_mode", "1 for the session-check that is set, 0 for the others.",
@@ -324,6 +324,6 @@ mod tests {
     #[test]
     fn every_combination_exists() {
         assert_eq!(combinations(&[]), vec![Vec::<&str>::new()]);
-        assert_eq!(combinations(GATEWAY_SESSIONS_CLOSED.0.labels).len(), 4 * 3 * 22);
+        assert_eq!(combinations(GATEWAY_SESSIONS_CLOSED.0.labels).len(), 4 * 3 * 23);
     }
 }

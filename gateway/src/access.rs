@@ -19,9 +19,7 @@ use tracing::warn;
 
 use bellwire_common::fetch::TrustError;
 use bellwire_common::ids::{CHECK_USER, UnixMillis, UserId};
-use bellwire_common::metrics::{
-    GATEWAY_ACCESS_MODE, GATEWAY_HANDSHAKES_REFUSED, GATEWAY_SESSIONS_UNCHECKED, GATEWAY_TOKENS_REFUSED,
-};
+use bellwire_common::metrics::{GATEWAY_ACCESS_MODE, GATEWAY_SESSIONS_UNCHECKED, GATEWAY_TOKENS_REFUSED};
 use bellwire_common::settings::{self, SessionCheck};
 use bellwire_common::watched::WatchedError;
 
@@ -226,7 +224,10 @@ impl Access {
 
     async fn by_key(&self, caller: Caller<'_>, headers: &HeaderMap) -> Result<Pass, Denied> {
         let Some(logins) = &self.logins else {
-            GATEWAY_SESSIONS_UNCHECKED.count(&["key_only"]);
+            if !caller.knows_key {
+                return Ok(Pass::KeyToCome);
+            }
+            by_key_only();
             return Ok(Pass::Key);
         };
         if caller.is_native && caller.user.is_some_and(|user| user.as_str() == CHECK_USER) {
@@ -270,13 +271,14 @@ impl Access {
         if let (Standing::Unasked { login, number, tab }, Some(logins)) = (&*standing, &self.logins) {
             let caller = Caller { token: None, user: Some(user), knows_key: true, is_native: false, address: None };
             let pass = self.by_login(logins, Arc::clone(login), caller).await.map_err(|denied| match denied {
-                Denied::Away => {
-                    GATEWAY_HANDSHAKES_REFUSED.count(&[denied.label()]);
-                    End::LoggedOut
-                }
+                Denied::Away => End::LoginAway,
                 _ => End::WrongUser,
             })?;
             *standing = self.enter(pass, *number, &Arc::clone(tab));
+        }
+        if let Standing::KeyToCome = standing {
+            by_key_only();
+            *standing = Standing::Key;
         }
         if standing.claim(user) { Ok(()) } else { Err(End::WrongUser) }
     }
@@ -297,6 +299,7 @@ impl Access {
             // Without logins there is no pass by one.
             (Pass::Login(login, _), None) => Standing::Unasked { login, number, tab },
             (Pass::Key, _) => Standing::Key,
+            (Pass::KeyToCome, _) => Standing::KeyToCome,
         }
     }
 
@@ -304,6 +307,11 @@ impl Access {
     pub(crate) fn revoke(&self, user: &UserId) -> usize {
         self.logins.as_ref().map_or(0, |logins| logins.revoke(user))
     }
+}
+
+/// The key was shown, and is enough.
+fn by_key_only() {
+    GATEWAY_SESSIONS_UNCHECKED.count(&["key_only"]);
 }
 
 fn zero(mode: SessionCheck) {

@@ -96,6 +96,34 @@ async fn every_refusal_is_counted_and_no_secret_is_logged() {
 }
 
 #[tokio::test]
+async fn a_v1_tab_that_nobody_can_be_asked_about_counts_one_reason() {
+    let login = Login::start().await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let node = beside(&login, &folder.path().join("key")).await;
+    login.set(Mood::Away);
+    let tab = profile(&node, Front::V1, "7").start();
+    tab.wait("its end", |seen| seen.ends == [Some(1008)]).await.unwrap();
+    let closed = ["protocol=\"v1\"", "initiator=\"server\"", "reason=\"session_away\""];
+    node.wait_metric("bellwire_gateway_sessions_closed_total", &closed, 1.0, PATIENCE).await.unwrap();
+    assert_eq!(node.metric("bellwire_gateway_sessions_closed_total", &[]).await.unwrap(), 1.0);
+    assert_eq!(node.metric(REFUSED, &[]).await.unwrap(), 0.0, "it had become a session");
+}
+
+#[tokio::test]
+async fn only_a_key_that_was_shown_counts_as_enough() {
+    let node = Setup::new("standalone", "memory:").start().await.unwrap();
+    let unchecked = async || node.metric("bellwire_gateway_sessions_unchecked_total", &["key_only"]).await.unwrap();
+    let wrong = Profile { key: OTHER_KEY.to_owned(), ..profile(&node, Front::V1, "7") };
+    wrong.start().wait("its end", |seen| seen.ends == [Some(1008)]).await.unwrap();
+    assert_eq!(unchecked().await, 0.0);
+    for (front, count) in [(Front::V1, 1.0), (Front::V2, 2.0), (Front::Native, 3.0)] {
+        let tab = profile(&node, front, "7").open().await.unwrap();
+        tab.settle().await.unwrap();
+        assert_eq!(unchecked().await, count, "{front:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_changed_key_counts_without_a_restart() {
     let login = Login::start().await.unwrap();
     login.log_in(COOKIE, 7);

@@ -12,6 +12,8 @@ use crate::tab::Tab;
 pub(crate) enum Pass {
     /// By the shared key, as any user.
     Key,
+    /// By the shared key, as any user, when it has shown it and says for whom it listens.
+    KeyToCome,
     /// By the shared key, as the user of checks.
     CheckUser,
     /// By the shared key and a login, as the user of that; none where nobody could be asked whose it is.
@@ -25,6 +27,7 @@ pub(crate) enum Pass {
 /// A [`Pass`] while its session lasts.
 pub(crate) enum Standing {
     Key,
+    KeyToCome,
     CheckUser,
     Login(Stay),
     Unasked { login: Arc<Login>, number: u64, tab: Arc<Tab> },
@@ -48,7 +51,7 @@ impl Standing {
     pub(super) fn claim(&self, user: &UserId) -> bool {
         match self {
             Self::Key => true,
-            Self::Unasked { .. } => false,
+            Self::KeyToCome | Self::Unasked { .. } => false,
             Self::CheckUser => user.as_str() == CHECK_USER,
             Self::Login(stay) => stay.claim(user),
             Self::Token { user: own } => own == user,

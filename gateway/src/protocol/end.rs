@@ -33,6 +33,8 @@ pub enum End {
     Flood,
     /// The user has as many sessions here as one may have.
     UserLimit,
+    /// openITCOCKPIT could not be asked for the login that the tab needs.
+    LoginAway,
     /// The login, or the token, is another user's than the tab says.
     WrongUser,
     /// The login counts no longer, or is another user's now.
@@ -80,7 +82,7 @@ impl Advice {
 
 impl End {
     /// Every way.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::Closed,
         Self::Eof,
         Self::ReadError,
@@ -95,6 +97,7 @@ impl End {
         Self::HelloTimeout,
         Self::Flood,
         Self::UserLimit,
+        Self::LoginAway,
         Self::WrongUser,
         Self::LoggedOut,
         Self::Revoked,
@@ -120,6 +123,7 @@ impl End {
             | Self::HelloTimeout
             | Self::Flood
             | Self::UserLimit
+            | Self::LoginAway
             | Self::WrongUser
             | Self::LoggedOut
             | Self::Revoked
@@ -149,6 +153,7 @@ impl End {
             Self::HelloTimeout => "hello_timeout",
             Self::Flood => "flood",
             Self::UserLimit => "user_limit",
+            Self::LoginAway => "session_away",
             Self::WrongUser => "wrong_user",
             Self::LoggedOut => "logged_out",
             Self::Revoked => "revoked",
@@ -187,6 +192,7 @@ impl End {
             | Self::HelloTimeout
             | Self::Flood
             | Self::UserLimit
+            | Self::LoginAway
             | Self::WrongUser
             | Self::LoggedOut
             | Self::Revoked
@@ -208,6 +214,7 @@ impl End {
             Self::HelloTimeout => Some(4102),
             Self::Flood => Some(4103),
             Self::UserLimit => Some(4104),
+            Self::LoginAway => Some(4105),
             Self::BadKey => Some(4200),
             Self::NoIdentity => Some(4201),
             Self::WrongUser => Some(4202),
