@@ -1,6 +1,6 @@
 //! Sends pushes: a bounded number at a time, again while the relay does not answer, and counts what became of each.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -40,18 +40,37 @@ pub struct Relay {
 struct Sender {
     client: Client,
     targets: Targets,
+    told: Told,
 }
 
-/// What became of one request.
+/// The address of which the log was told that it is of no use.
+#[derive(Debug, Default)]
+struct Told(Mutex<Option<String>>);
+
+/// Where pushes go, and by what key the relay knows us.
+struct Target<'a> {
+    url: String,
+    key: &'a str,
+}
+
+/// What became of a push, or of a notification whose devices are not known. Each counts one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Verdict {
+enum Outcome {
     Sent,
     /// The device is gone for good.
     Gone,
     /// The relay does not want it, however often it is sent.
     Refused,
-    /// It may go better later.
-    Later,
+    /// It was tried often enough, or could not be tried.
+    Failed,
+    /// It is not worth showing any more.
+    Expired,
+    /// There was no room for it.
+    Overflow,
+    /// Its text is no notification.
+    Unreadable,
+    /// The node has ended.
+    Cut,
 }
 
 impl Relay {
@@ -61,7 +80,7 @@ impl Relay {
         let client = Client::try_new(&terms)?;
         GATEWAY_RELAY_PUSHES.zero();
         GATEWAY_RELAY_WAITING.zero();
-        let sender = Arc::new(Sender { client, targets: Targets::new(directory) });
+        let sender = Arc::new(Sender { client, targets: Targets::new(directory), told: Told::default() });
         Ok(Self { sender, places: Places::default(), stop: CancellationToken::new() })
     }
 
@@ -70,13 +89,9 @@ impl Relay {
     pub(crate) fn pass(&self, item: Item) {
         // Only openITCOCKPIT's users have devices, and its users are numbers.
         let Ok(user) = item.user.as_str().parse() else { return };
-        let Some(place) = self.places.take(&item.user) else { return GATEWAY_RELAY_PUSHES.count(&["overflow"]) };
+        let Some(place) = self.places.take(&item.user) else { return Outcome::Overflow.count() };
         let (sender, stop) = (Arc::clone(&self.sender), self.stop.clone());
-        tokio::spawn(async move {
-            if stop.run_until_cancelled(sender.pass_on(&item, user, &place)).await.is_none() {
-                GATEWAY_RELAY_PUSHES.count(&["cut"]);
-            }
-        });
+        tokio::spawn(async move { sender.pass_on(&item, user, &place, &stop).await });
     }
 
     /// Waits until nothing is on its way, within `time`; whether nothing is.
@@ -95,31 +110,62 @@ impl Relay {
 }
 
 impl Sender {
-    async fn pass_on(&self, item: &Item, user: i64, place: &Place) {
+    async fn pass_on(&self, item: &Item, user: i64, place: &Place, stop: &CancellationToken) {
         let Ok(notification) = serde_json::from_slice::<Notification>(&item.payload) else {
-            return GATEWAY_RELAY_PUSHES.count(&["unreadable"]);
+            return Outcome::Unreadable.count();
         };
-        let (relay, devices) = match self.find(item).await {
-            Ok(Some(found)) => found,
-            Ok(None) => return,
-            Err(ended) => return GATEWAY_RELAY_PUSHES.count(&[ended.label()]),
+        let (relay, devices) = match stop.run_until_cancelled(self.find(item)).await {
+            Some(Ok(Some(found))) => found,
+            Some(Ok(None)) => return,
+            Some(Err(ended)) => return ended.count(),
+            None => return Outcome::Cut.count(),
         };
-        let url = match url(&relay.address, relay.port.into()) {
-            Ok(url) => url,
-            Err(error) => {
-                warn!(%error, "the relay's address in the table push_notifications_relay is of no use");
-                return GATEWAY_RELAY_PUSHES.count(&["failed"]);
-            }
-        };
+        let Some(url) = self.url(&relay) else { return devices.iter().for_each(|_| Outcome::Failed.count()) };
+        let target = Target { url, key: relay.auth_key.expose() };
         let mut pushes = Vec::with_capacity(devices.len());
         for device in &devices {
-            let push = Push::new(&notification, user, &device.id, relay.auth_key.expose());
-            pushes.push(self.push(item, place, &url, relay.auth_key.expose(), device, push));
+            let push = Push::new(&notification, user, &device.id, target.key);
+            pushes.push(self.push(item, place, &target, device, push, stop));
         }
         join_all(pushes).await;
     }
 
-    async fn find(&self, item: &Item) -> Result<Option<(RelayRow, Vec<Device>)>, Ended> {
+    async fn push(
+        &self,
+        item: &Item,
+        place: &Place,
+        target: &Target<'_>,
+        device: &Device,
+        push: Push<'_>,
+        stop: &CancellationToken,
+    ) {
+        let answered = stop.run_until_cancelled(self.until_answered(item, place, target, &push)).await;
+        // However it ended, that is what became of it.
+        let outcome = answered.unwrap_or(Err(Outcome::Cut)).unwrap_or_else(|ended| ended);
+        outcome.count();
+        if outcome == Outcome::Gone {
+            // A node that ends leaves it to the next notification.
+            let _ = stop.run_until_cancelled(self.forget(device)).await;
+        }
+    }
+
+    /// The relay's whole address; of one that is of no use the log is told, but not for each notification.
+    fn url(&self, relay: &RelayRow) -> Option<String> {
+        let url = url(&relay.address, relay.port.into());
+        let is_news = self.told.is_news(url.is_err().then_some(&relay.address));
+        url.inspect_err(|error| {
+            if is_news {
+                warn!(
+                    %error,
+                    "the relay's address in the table push_notifications_relay is of no use, and no phone is notified: correct it \
+                     in openITCOCKPIT, to HOST or https://HOST:PORT"
+                );
+            }
+        })
+        .ok()
+    }
+
+    async fn find(&self, item: &Item) -> Result<Option<(RelayRow, Vec<Device>)>, Outcome> {
         let mut tries = Tries::new();
         loop {
             check(item)?;
@@ -131,40 +177,26 @@ impl Sender {
         }
     }
 
-    async fn push(&self, item: &Item, place: &Place, url: &str, key: &str, device: &Device, push: Push<'_>) {
-        let result = match self.until_answered(item, place, url, key, &push).await {
-            Ok(Verdict::Sent) => "sent",
-            Ok(Verdict::Gone) => {
-                self.forget(device).await;
-                "gone"
-            }
-            Ok(Verdict::Refused | Verdict::Later) => "refused",
-            Err(ended) => ended.label(),
-        };
-        GATEWAY_RELAY_PUSHES.count(&[result]);
-    }
-
     async fn until_answered(
         &self,
         item: &Item,
         place: &Place,
-        url: &str,
-        key: &str,
+        target: &Target<'_>,
         push: &Push<'_>,
-    ) -> Result<Verdict, Ended> {
-        let body = serde_json::to_vec(push).map_err(|_| Ended::Failed)?;
-        let headers = [("content-type", &b"application/json"[..]), ("x-api-key", key.as_bytes())];
+    ) -> Result<Outcome, Outcome> {
+        let body = serde_json::to_vec(push).map_err(|_| Outcome::Failed)?;
+        let headers = [("content-type", &b"application/json"[..]), ("x-api-key", target.key.as_bytes())];
         let mut tries = Tries::new();
         loop {
             let answer = {
                 let _turn = place.turn().await;
                 check(item)?;
-                self.client.post(url, &headers, body.clone()).await
+                self.client.post(&target.url, &headers, body.clone()).await
             };
-            match judge(&answer) {
-                Verdict::Later => debug!(answer = told(&answer), "the relay did not take a push; trying again"),
-                verdict => return Ok(verdict),
+            if let Some(outcome) = judge(&answer) {
+                return Ok(outcome);
             }
+            debug!(answer = told(&answer), "the relay did not take a push; trying again");
             tries.pause().await?;
         }
     }
@@ -178,11 +210,14 @@ impl Sender {
     }
 }
 
-/// Why something was given up.
-#[derive(Debug, Clone, Copy)]
-enum Ended {
-    Expired,
-    Failed,
+impl Told {
+    /// Notes the address if it is of no use, and says whether that is to be told.
+    fn is_news(&self, useless: Option<&String>) -> bool {
+        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_news = useless.is_some() && told.as_ref() != useless;
+        *told = useless.cloned();
+        is_news
+    }
 }
 
 /// Until there were pauses enough.
@@ -194,33 +229,45 @@ impl Tries {
     }
 
     /// Waits until it is time for the next one.
-    async fn pause(&mut self) -> Result<(), Ended> {
-        let pause = self.0.next().ok_or(Ended::Failed)?;
+    async fn pause(&mut self) -> Result<(), Outcome> {
+        let pause = self.0.next().ok_or(Outcome::Failed)?;
         sleep(pause.mul_f64(0.5 + fastrand::f64())).await;
         Ok(())
     }
 }
 
 /// Whether it is still worth showing.
-fn check(item: &Item) -> Result<(), Ended> {
-    if item.expires_at <= UnixMillis::now() { Err(Ended::Expired) } else { Ok(()) }
+fn check(item: &Item) -> Result<(), Outcome> {
+    if item.expires_at <= UnixMillis::now() { Err(Outcome::Expired) } else { Ok(()) }
 }
 
-impl Ended {
+impl Outcome {
+    fn count(self) {
+        GATEWAY_RELAY_PUSHES.count(&[self.label()]);
+    }
+
+    /// Label `result` of `GATEWAY_RELAY_PUSHES`.
     fn label(self) -> &'static str {
         match self {
-            Self::Expired => "expired",
+            Self::Sent => "sent",
+            Self::Gone => "gone",
+            Self::Refused => "refused",
             Self::Failed => "failed",
+            Self::Expired => "expired",
+            Self::Overflow => "overflow",
+            Self::Unreadable => "unreadable",
+            Self::Cut => "cut",
         }
     }
 }
 
-fn judge(answer: &Result<Answer, FetchError>) -> Verdict {
+/// What the answer makes of a push; none if another try may go better.
+fn judge(answer: &Result<Answer, FetchError>) -> Option<Outcome> {
     match answer {
-        Ok(Answer { status: 200..=299, .. }) => Verdict::Sent,
-        Ok(Answer { status: 410, .. }) => Verdict::Gone,
-        Ok(Answer { status: 408 | 425 | 429 | 500.., .. }) | Err(_) => Verdict::Later,
-        Ok(_) => Verdict::Refused,
+        Ok(Answer { status: 200..=299, .. }) => Some(Outcome::Sent),
+        Ok(Answer { status: 410, .. }) => Some(Outcome::Gone),
+        Ok(Answer { status: 408 | 425 | 429 | 500.., .. }) | Err(_) => None,
+        Ok(_) => Some(Outcome::Refused),
     }
 }
 
@@ -233,25 +280,4 @@ fn told(answer: &Result<Answer, FetchError>) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_text_of_an_answer_is_not_logged() {
-        let answer = Ok(Answer { status: 503, body: br#"{"auth_key":"secret"}"#.to_vec(), location: None });
-        assert_eq!(told(&answer), "status 503");
-    }
-
-    #[test]
-    fn the_answer_says_whether_it_is_worth_another_try() {
-        let verdict = |status| judge(&Ok(Answer { status, body: Vec::new(), location: None }));
-        assert_eq!((verdict(200), verdict(204), verdict(410)), (Verdict::Sent, Verdict::Sent, Verdict::Gone));
-        for status in [301, 400, 401, 404] {
-            assert_eq!(verdict(status), Verdict::Refused, "{status}");
-        }
-        for status in [408, 429, 500, 503] {
-            assert_eq!(verdict(status), Verdict::Later, "{status}");
-        }
-        assert_eq!(judge(&Err(FetchError::Failed("x".into()))), Verdict::Later);
-    }
-}
+mod tests;
