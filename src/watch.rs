@@ -22,6 +22,8 @@ const ASK_TIMES: u32 = 5;
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 /// A probe answers in a word; a gateway's page is not asked for.
 const ANSWER_BYTES_MAX: u64 = 64 * 1024;
+/// So much of an answer is told.
+const SAID_CHARS_MAX: usize = 100;
 
 const TARGETS_MAX: usize = 16;
 const URLS_MAX: usize = 16;
@@ -163,7 +165,7 @@ async fn answer(client: &Client, url: &str) -> Result<(), String> {
     match client.get(url, &[]).await {
         Ok(answer) if (200..300).contains(&answer.status) => Ok(()),
         Ok(answer) => {
-            let said: String = String::from_utf8_lossy(&answer.body).trim().chars().take(100).collect();
+            let said: String = String::from_utf8_lossy(&answer.body).trim().chars().take(SAID_CHARS_MAX).collect();
             Err(format!("status {} {said:?}", answer.status))
         }
         Err(error) => Err(error.to_string()),

@@ -62,14 +62,19 @@ pub struct Gateway {
     hub: Arc<Hub>,
     caught_up: Vec<watch::Receiver<bool>>,
     stop: CancellationToken,
+    /// One for each shard.
     tasks: Vec<JoinHandle<()>>,
+    /// Follows logins and keys.
+    follower: JoinHandle<()>,
     relay: Option<Relay>,
 }
 
-/// The task that reads a shard has ended, which is a bug.
+/// The task that reads this shard has ended, which is a bug.
 #[derive(Debug, thiserror::Error)]
-#[error("the task of a shard has ended before it had read the log")]
-pub struct ShardLost;
+#[error(
+    "the task of shard {0} has ended before it had read the log: a defect, of which the lines before say more; start the node again"
+)]
+pub struct ShardLost(pub u16);
 
 impl fmt::Debug for Gateway {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -98,7 +103,7 @@ impl Gateway {
         let hub = Hub::new(node, shards, settings, meters);
         info!(%node, shards = log.shards(), "gateway starts");
         let stop = CancellationToken::new();
-        let (caught_up, mut tasks): (_, Vec<_>) = hub
+        let (caught_up, tasks): (_, Vec<_>) = hub
             .shards
             .iter()
             .map(|shard| {
@@ -113,16 +118,16 @@ impl Gateway {
                 (receiver, tokio::spawn(Arc::clone(shard).run(hub.ttl_ms, signals)))
             })
             .unzip();
-        let (follower, until) = (Arc::clone(&hub), stop.clone());
-        tasks.push(tokio::spawn(async move { follower.access.follow(until).await }));
-        Self { hub, caught_up, stop, tasks, relay }
+        let (followed, until) = (Arc::clone(&hub), stop.clone());
+        let follower = tokio::spawn(async move { followed.access.follow(until).await });
+        Self { hub, caught_up, stop, tasks, follower, relay }
     }
 
     /// Waits until every shard has been read up to its end for the first time. Fails when one cannot be any more.
     pub async fn caught_up(&self) -> Result<(), ShardLost> {
-        for receiver in &self.caught_up {
+        for (shard, receiver) in (0..).zip(&self.caught_up) {
             // The sender goes only with the shard's task.
-            receiver.clone().wait_for(|caught_up| *caught_up).await.map_err(|_| ShardLost)?;
+            receiver.clone().wait_for(|caught_up| *caught_up).await.map_err(|_| ShardLost(shard))?;
         }
         Ok(())
     }
@@ -140,7 +145,8 @@ impl Gateway {
     /// Whether it goes on, for a watchdog.
     #[must_use]
     pub fn pulse(&self) -> Pulse {
-        Pulse::new(Arc::clone(&self.hub), self.stop.clone(), self.tasks.iter().map(JoinHandle::abort_handle))
+        let shards = self.tasks.iter().map(JoinHandle::abort_handle);
+        Pulse::new(Arc::clone(&self.hub), self.stop.clone(), shards, self.follower.abort_handle())
     }
 
     /// How many sessions are open.
@@ -178,7 +184,7 @@ impl Gateway {
             relay.settle(LAST_PUSHES_WITHIN).await;
         }
         self.stop.cancel();
-        for task in self.tasks {
+        for task in self.tasks.into_iter().chain([self.follower]) {
             let _ = task.await;
         }
         if let Some(relay) = self.relay {

@@ -21,7 +21,10 @@ const TURNS_WITHIN: Duration = Duration::from_secs(30);
 pub struct Pulse {
     hub: Arc<Hub>,
     stop: CancellationToken,
-    tasks: Arc<[AbortHandle]>,
+    /// One for each shard, in their order.
+    shards: Arc<[AbortHandle]>,
+    /// Follows logins and keys.
+    follower: AbortHandle,
 }
 
 impl fmt::Debug for Pulse {
@@ -31,8 +34,13 @@ impl fmt::Debug for Pulse {
 }
 
 impl Pulse {
-    pub(crate) fn new(hub: Arc<Hub>, stop: CancellationToken, tasks: impl Iterator<Item = AbortHandle>) -> Self {
-        Self { hub, stop, tasks: tasks.collect() }
+    pub(crate) fn new(
+        hub: Arc<Hub>,
+        stop: CancellationToken,
+        shards: impl Iterator<Item = AbortHandle>,
+        follower: AbortHandle,
+    ) -> Self {
+        Self { hub, stop, shards: shards.collect(), follower }
     }
 
     /// The first part that does not go on, in words; none when all is well, and while the gateway ends. Takes each
@@ -42,7 +50,7 @@ impl Pulse {
         if self.stop.is_cancelled() {
             return None;
         }
-        let shards = self.hub.shards.iter().zip(&*self.tasks).find_map(|(shard, task)| {
+        let shards = self.hub.shards.iter().zip(&*self.shards).find_map(|(shard, task)| {
             let _ = shard.reached();
             let rest = shard.rest();
             let why = match (task.is_finished(), rest > TURNS_WITHIN) {
@@ -54,8 +62,8 @@ impl Pulse {
             (!self.stop.is_cancelled()).then(|| format!("the task of {shard:?} {why}"))
         });
         let other = || {
-            let ended = self.tasks.iter().skip(self.hub.shards.len()).any(AbortHandle::is_finished);
-            (ended && !self.stop.is_cancelled()).then(|| "the task that follows logins and keys has ended".to_owned())
+            (self.follower.is_finished() && !self.stop.is_cancelled())
+                .then(|| "the task that follows logins and keys has ended".to_owned())
         };
         shards.or_else(other)
     }
@@ -95,8 +103,9 @@ mod tests {
         gateway.caught_up().await.unwrap();
         let pulse = gateway.pulse();
         assert_eq!((pulse.stuck(), pulse.sessions()), (None, 0));
-        pulse.tasks[1].abort();
-        while !pulse.tasks[1].is_finished() {
+        let lost = pulse.shards.last().unwrap();
+        lost.abort();
+        while !lost.is_finished() {
             tokio::task::yield_now().await;
         }
         let stuck = pulse.stuck().unwrap();
@@ -110,7 +119,7 @@ mod tests {
         let gateway = gateway();
         gateway.caught_up().await.unwrap();
         let pulse = gateway.pulse();
-        let follower = pulse.tasks.last().unwrap();
+        let follower = &pulse.follower;
         assert!(!follower.is_finished(), "it lasts though there is nothing to follow");
         follower.abort();
         while !follower.is_finished() {
@@ -123,8 +132,9 @@ mod tests {
     #[tokio::test]
     async fn a_gateway_that_lost_a_shard_does_not_catch_up() {
         let gateway = gateway();
-        gateway.pulse().tasks[1].abort();
-        assert!(gateway.caught_up().await.is_err());
+        gateway.pulse().shards.last().unwrap().abort();
+        let lost = gateway.caught_up().await.unwrap_err().to_string();
+        assert!(lost.starts_with("the task of shard 1 has ended"), "{lost}");
         gateway.drain(Duration::ZERO).await;
     }
 }

@@ -4,6 +4,11 @@ use std::time::Duration;
 
 use axum::http::StatusCode;
 
+use super::login::NO_FOR_MS;
+
+/// Seconds after which a login may be asked about again: whether openITCOCKPIT is away is remembered for so long.
+const AWAY_RETRY_AFTER: u64 = NO_FOR_MS.div_ceil(1_000);
+
 /// Why somebody is not let in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Denied {
@@ -61,7 +66,7 @@ impl Denied {
     pub(crate) fn retry_after(self) -> Option<u64> {
         match self {
             Self::Failures(wait) => Some(wait.as_secs() + 1),
-            Self::Away => Some(3),
+            Self::Away => Some(AWAY_RETRY_AFTER),
             Self::Origin | Self::Key | Self::Login | Self::Token => None,
         }
     }

@@ -22,7 +22,7 @@ pub enum KeyError {
     Long,
 }
 
-/// The key that opens V1 and V2, and the native protocol as long as no tokens are set up.
+/// The key that opens V1, V2 and the native protocol; beside it a login may be needed, and users' tokens may be taken in its place.
 ///
 /// It is never shown, not by `Debug` either. Clones share it.
 #[derive(Clone)]

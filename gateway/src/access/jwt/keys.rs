@@ -62,7 +62,11 @@ pub enum Unusable {
     #[error("is spelled wrongly")]
     Form,
     /// It is too weak or too large.
-    #[error("is too weak or too large: RSA keys must have 2048 to 4096 bits, oct at least 32 bytes")]
+    #[error(
+        "is too weak or too large: RSA keys must have {} to {} bits, oct at least {SECRET_BYTES_MIN} bytes",
+        RSA_BITS.start(),
+        RSA_BITS.end()
+    )]
     Size,
     /// A secret came from an address.
     #[error("is a secret (oct), and a secret that is handed out at an address is none")]

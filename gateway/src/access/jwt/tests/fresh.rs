@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use axum::http::StatusCode;
+use bellwire_testkit::eventually::eventually;
+use bellwire_testkit::tab::PATIENCE;
 use tokio::sync::watch;
 
 use super::super::source::{self, Address, Source};
@@ -77,8 +79,8 @@ impl Drop for Following {
     }
 }
 
-async fn until(mut holds: impl FnMut() -> bool) {
-    while !holds() {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+async fn until(holds: impl Fn() -> bool) {
+    eventually("the keys that are waited for", PATIENCE, || std::future::ready(Ok(holds().then_some(()))))
+        .await
+        .unwrap();
 }
