@@ -85,11 +85,22 @@ pub(crate) async fn walk(plan: &Plan) -> Result<Seen, String> {
     let of = |(place, taken): (&Place, _)| Ingest { name: place.http(""), taken: Some(taken) };
     let ingests: Vec<_> = plan.ingests.iter().zip(taken).map(of).collect();
     let mut seen = Seen { gateways, ingests, said: Vec::new(), waited: plan.timeout };
-    let is_lost = |gateway: &Gateway| gateway.opened.is_ok() && gateway.shown.iter().any(Option::is_none);
-    if seen.gateways.iter().any(is_lost) {
-        seen.said = join_all(plan.admins.iter().map(|admin| ask(*admin, &ids))).await;
+    if let Some(id) = lost(&seen).and_then(|number| ids.get(number)) {
+        seen.said = join_all(plan.admins.iter().map(|admin| ask(*admin, id))).await;
     }
     Ok(seen)
+}
+
+/// The number of the first ingest whose notification was accepted and did not come to every tab that was open.
+fn lost(seen: &Seen) -> Option<usize> {
+    let open: Vec<_> = seen.gateways.iter().filter(|gateway| gateway.opened.is_ok()).collect();
+    let is_lost = |number: usize| open.iter().any(|gateway| gateway.shown.get(number).is_some_and(Option::is_none));
+    let is_taken = |ingest: &Ingest| matches!(ingest.taken, Some(Ok(_)));
+    seen.ingests
+        .iter()
+        .enumerate()
+        .find(|(number, ingest)| is_taken(ingest) && is_lost(*number))
+        .map(|(number, _)| number)
 }
 
 async fn key(key: &Key, until: Instant) -> Result<Secret, String> {
@@ -213,13 +224,13 @@ fn accepted(status: u16, body: &[u8]) -> Result<(), String> {
     })
 }
 
-/// What a node says of itself and of what was lost.
-async fn ask(admin: SocketAddr, ids: &[NotificationId]) -> String {
+/// What a node says of itself and of the notification that was lost.
+async fn ask(admin: SocketAddr, id: &NotificationId) -> String {
     let node = Admin::new(admin, SAID_WITHIN, METRICS_BYTES_MAX);
     let Ok(ready) = node.get("/readyz").await else {
         return format!("node {admin} does not answer: does it run?");
     };
-    let path = TRACE_PATH.to_owned() + &query(ids.first().map(|id| ("id", id.as_str())));
+    let path = TRACE_PATH.to_owned() + &query([("id", id.as_str())]);
     let (metrics, trace) = join(node.get("/metrics"), node.get(&path)).await;
     let mut said = format!("node {admin} is ready");
     if ready.status != 200 {
@@ -275,6 +286,29 @@ mod tests {
         ] {
             let error = accepted(status, body.as_bytes()).unwrap_err();
             assert!(error.contains(word), "{status}: {error}");
+        }
+    }
+
+    #[test]
+    fn what_no_ingest_accepted_is_not_lost() {
+        let (shown, refused) = (Some(Duration::ZERO), || Err("refuses".to_owned()));
+        let ingest = |taken| Ingest { name: "i".into(), taken: Some(taken) };
+        let gateway = |shown: &[Option<Duration>]| Gateway {
+            name: "g".into(),
+            opened: Ok(Duration::ZERO),
+            shown: shown.to_vec(),
+            ended: None,
+        };
+        let accepted = || Ok(Duration::ZERO);
+        let unopened = Gateway { opened: Err("away".into()), ..gateway(&[]) };
+        for (gateways, taken, expected) in [
+            (vec![gateway(&[None, None])], [refused(), accepted()], Some(1)),
+            (vec![gateway(&[None, shown])], [refused(), accepted()], None),
+            (vec![gateway(&[shown, shown]), gateway(&[None, shown])], [accepted(), accepted()], Some(0)),
+            (vec![unopened, gateway(&[shown, shown])], [accepted(), accepted()], None),
+        ] {
+            let seen = Seen { gateways, ingests: taken.map(ingest).into(), ..Seen::default() };
+            assert_eq!(lost(&seen), expected, "{seen:?}");
         }
     }
 

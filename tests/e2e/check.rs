@@ -138,6 +138,17 @@ async fn the_way_from_the_log_to_the_tab_is_named() {
 }
 
 #[tokio::test]
+async fn no_node_is_asked_about_what_was_never_accepted() {
+    let node = standalone("memory:").await;
+    let (place, admin) = (url(node.listen), node.admin.to_string());
+    // The first takes no notifications, the second does, and delivers them.
+    let ingests = format!("{admin},{place}");
+    let args = ["--gateway", &place, "--ingest", &ingests, "--admin", &admin, "-w", "60", "-c", "60", "-t", "60"];
+    let text = expect(&args, 1, &["is no ingest (404)", "total="]).await;
+    assert!(!text.contains("has not read"), "{text}");
+}
+
+#[tokio::test]
 async fn broken_gateways_are_told_apart() {
     let node = standalone("memory:").await;
     let place = url(node.listen);
