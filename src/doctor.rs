@@ -25,6 +25,7 @@ mod tls;
 use context::Context;
 use finding::{Finding, Level};
 
+use crate::cli::WrongCall;
 use crate::place::Place;
 
 /// For one check, whatever it waits for.
@@ -46,7 +47,7 @@ And the way of the browsers, through the proxy; a proxy that cuts quiet connecti
 One line for each finding: ok, warn or FAIL, and what to do. It may run beside the node, and takes
 nothing away from it. In RabbitMQ it makes the streams if they are missing, as a node would.
 
-Exit codes: 0 nothing has failed, 1 something has (the lines with FAIL), 64 wrong call.";
+Exit codes: 0 nothing has failed, 1 something has (the lines with FAIL, or it could not look), 64 wrong call.";
 
 /// The command, for the help and the parser.
 pub(crate) fn command(name: &'static str) -> Command {
@@ -88,6 +89,7 @@ pub(crate) fn run(
     env: &BTreeMap<String, String>,
     mut print: impl FnMut(&str) -> anyhow::Result<()>,
 ) -> anyhow::Result<bool> {
+    let way = Way::of(flags).map_err(WrongCall::of("doctor"))?;
     let read = |path: &Path| std::fs::read_to_string(path);
     let mut context = match Context::load(role, &Sources { flags, env, read: &read }) {
         Ok(context) => context,
@@ -98,7 +100,6 @@ pub(crate) fn run(
             return Ok(false);
         }
     };
-    let way = Way::of(flags)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime = runtime.context("cannot start threads")?;
     let findings = runtime.block_on(async {
@@ -120,12 +121,13 @@ struct Way {
 }
 
 impl Way {
-    fn of(flags: &ArgMatches) -> anyhow::Result<Option<Self>> {
+    fn of(flags: &ArgMatches) -> Result<Option<Self>, String> {
         let Some(text) = flags.get_one::<String>(THROUGH) else { return Ok(None) };
-        let place = Place::parse(text).map_err(|error| anyhow::anyhow!("--{THROUGH} {error}"))?;
+        let place = Place::parse(text).map_err(|error| format!("--{THROUGH} {error}"))?;
         let idle = Duration::from_secs(flags.get_one::<u64>(IDLE).copied().unwrap_or_default());
         let ca = flags.get_one::<String>(CA);
-        let ca = ca.map(|file| std::fs::read_to_string(file).with_context(|| format!("--{CA} {file}"))).transpose()?;
+        let read = |file| std::fs::read_to_string(file).map_err(|error| format!("--{CA} {file}: {error}"));
+        let ca = ca.map(read).transpose()?;
         Ok(Some(Self { place, idle, ca }))
     }
 }

@@ -99,6 +99,11 @@ impl Client {
         Ok(Self::with(tls, terms))
     }
 
+    /// A client for this address: [`Client::plain`] where nothing is encrypted.
+    pub fn to(url: &str, terms: &Terms) -> Result<Self, TrustError> {
+        if url.starts_with("http://") { Ok(Self::plain(terms)) } else { Self::try_new(terms) }
+    }
+
     /// A client for `http://` alone: it trusts nobody, and needs no authorities on this system.
     #[must_use]
     pub fn plain(terms: &Terms) -> Self {

@@ -4,7 +4,7 @@
 //! - [`failures`]: how often an address may fail
 //! - [`keys`]: the shared key, which may change
 //! - [`jwt`]: users' tokens
-//! - [`verdict`], [`login`], [`logins`]: the login in openITCOCKPIT that a browser's cookies carry
+//! - [`site`], [`verdict`], [`login`], [`logins`]: the login in openITCOCKPIT that a browser's cookies carry
 //! - [`pass`], [`denied`]: what comes of it
 //! - [`revoke`]: ends the sessions of a user
 
@@ -36,6 +36,7 @@ mod logins;
 pub(crate) mod origin;
 mod pass;
 pub(crate) mod revoke;
+pub mod site;
 pub mod verdict;
 
 pub(crate) use denied::Denied;

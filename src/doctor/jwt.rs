@@ -3,9 +3,8 @@
 use std::fs;
 use std::time::Duration;
 
-use bellwire_common::fetch::{Client, Terms};
 use bellwire_common::settings::JwtKeys;
-use bellwire_gateway::access::jwt::{KEYS_BYTES_MAX, KeySet, KeysError};
+use bellwire_gateway::access::jwt::{KeySet, KeysError, fetch};
 
 use super::context::Context;
 use super::finding::Finding;
@@ -15,7 +14,8 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(4);
 
 /// Whether there are keys, and they can be used.
 pub(crate) async fn jwt(context: &Context) -> Vec<Finding> {
-    let Some(jwt) = context.tabs.as_ref().and_then(|(_, access)| access.jwt.as_ref()) else { return Vec::new() };
+    let Some((_, access)) = &context.tabs else { return Vec::new() };
+    let Some(jwt) = &access.jwt else { return Vec::new() };
     vec![match &jwt.keys {
         JwtKeys::File(path) => {
             let path_shown = path.display();
@@ -24,29 +24,17 @@ pub(crate) async fn jwt(context: &Context) -> Vec<Finding> {
                 Err(error) => Finding::fail(JWT, format!("{path_shown} cannot be read: {error}")),
             }
         }
-        JwtKeys::Url(url) => fetched(url).await,
+        JwtKeys::Url(url) => usable(url, fetch(access, url, ANSWER_WITHIN).await),
     }]
-}
-
-async fn fetched(url: &str) -> Finding {
-    let answer_bytes_max = u64::try_from(KEYS_BYTES_MAX).unwrap_or(u64::MAX);
-    let terms = Terms { timeout: ANSWER_WITHIN, concurrency: 1, answer_bytes_max, ca: None };
-    let client = match Client::try_new(&terms) {
-        Ok(client) => client,
-        Err(error) => return Finding::fail(JWT, format!("{url}: {error}")),
-    };
-    match client.get(url, &[("accept", b"application/json")]).await {
-        Ok(answer) if answer.status == 200 => usable(url, KeySet::of_answer(&answer.body)),
-        Ok(answer) => {
-            Finding::fail(JWT, format!("{url} answers {}: no token is taken until it hands out keys", answer.status))
-        }
-        Err(error) => Finding::fail(JWT, format!("{url}: {error}: no token is taken until it hands out keys")),
-    }
 }
 
 fn usable(place: &str, keys: Result<KeySet, KeysError>) -> Finding {
     match keys {
+        Ok(keys) if keys.is_empty() => Finding::fail(JWT, format!("{place} hands out no key: no token is taken")),
         Ok(_) => Finding::ok(JWT, format!("{place} has keys that tokens can be checked with")),
+        Err(error @ KeysError::Fetch(_)) => {
+            Finding::fail(JWT, format!("{place}: {error}: no token is taken until it hands out keys"))
+        }
         Err(error) => Finding::fail(JWT, format!("{place}: {error}")),
     }
 }
@@ -63,5 +51,6 @@ mod tests {
         // A secret that is handed out is none.
         assert_eq!(usable("u", KeySet::of_answer(oct)).level, Level::Fail);
         assert_eq!(usable("f", KeySet::of_file(b"<html>")).level, Level::Fail);
+        assert_eq!(usable("u", KeySet::of_answer(br#"{"keys":[]}"#)).level, Level::Fail);
     }
 }

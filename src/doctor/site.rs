@@ -2,8 +2,10 @@
 
 use std::time::{Duration, SystemTime};
 
-use bellwire_common::fetch::{Client, Terms};
+use bellwire_common::fetch::Answer;
 use bellwire_common::settings::OpenItCockpit;
+use bellwire_gateway::access::site as gateway;
+use bellwire_gateway::access::verdict::Verdict;
 
 use super::context::Context;
 use super::finding::Finding;
@@ -11,9 +13,7 @@ use super::finding::Finding;
 const SITE: &str = "openitcockpit";
 const CLOCK: &str = "clock";
 
-const PATH: &str = "/angular/push_configuration.json?angular=true&includeUser=true";
 const ANSWER_WITHIN: Duration = Duration::from_secs(4);
-const ANSWER_BYTES_MAX: u64 = 256 * 1024;
 
 /// What a date in whole seconds, and the time of an answer, cannot tell apart from a right clock.
 const CLOCK_TOLERANCE: Duration = Duration::from_secs(2);
@@ -29,19 +29,17 @@ pub(crate) async fn site(context: &Context) -> Vec<Finding> {
 
 async fn ask(site: &OpenItCockpit) -> Vec<Finding> {
     let origin = &site.origin;
-    let terms =
-        Terms { timeout: ANSWER_WITHIN, concurrency: 1, answer_bytes_max: ANSWER_BYTES_MAX, ca: site.ca.clone() };
-    let client = match Client::try_new(&terms) {
+    let client = match gateway::client(site, ANSWER_WITHIN, 1) {
         Ok(client) => client,
         Err(error) => return vec![Finding::fail(SITE, format!("{origin}: {error}"))],
     };
     let before = SystemTime::now();
-    match client.get_dated(&format!("{origin}{PATH}"), &[("accept", b"application/json")]).await {
+    match client.get_dated(&gateway::url(site), &[gateway::ACCEPT]).await {
         Err(error) => vec![Finding::fail(SITE, unreachable(origin, &error.to_string()))],
         Ok((answer, date)) => {
             let date = date.and_then(|date| httpdate::parse_http_date(&date).ok());
             let clock = date.map(|date| clock(origin, date, before, SystemTime::now()));
-            std::iter::once(login(origin, answer.status)).chain(clock).collect()
+            std::iter::once(login(origin, &answer)).chain(clock).collect()
         }
     }
 }
@@ -56,21 +54,36 @@ fn unreachable(origin: &str, error: &str) -> String {
     format!("{origin}: {error}; {hint}. While it does not answer, session-check decides who gets in")
 }
 
-/// The answer to a question without a login.
-fn login(origin: &str, status: u16) -> Finding {
-    match status {
-        401 => Finding::ok(SITE, format!("{origin} checks logins: without one it answers 401")),
-        200 => Finding::fail(
+/// The answer to a question without a login, as the gateway judges it.
+fn login(origin: &str, answer: &Answer) -> Finding {
+    let status = answer.status;
+    match Verdict::of(status, &answer.body, answer.location.as_deref()) {
+        Verdict::No => Finding::ok(SITE, format!("{origin} checks logins: without one it answers {status}")),
+        Verdict::Yes(user) => Finding::fail(
             SITE,
             format!(
-                "{origin} takes us for a logged-in user without any cookie (200): something on the way logs in by itself, so \
+                "{origin} takes us for user {user} without any cookie ({status}): something on the way logs in by itself, so \
                  that every tab would count as that user; ask it by another way"
             ),
         ),
-        301..=308 => Finding::fail(
+        Verdict::Unclear | Verdict::Away => unclear(origin, status),
+    }
+}
+
+/// An answer that says nothing of a login: the gateway refuses whoever gets it, and tells them to try again.
+fn unclear(origin: &str, status: u16) -> Finding {
+    match status {
+        200 => Finding::fail(
             SITE,
             format!(
-                "{origin} redirects ({status}), which is not followed: openitcockpit-url must be the address that answers"
+                "{origin} answers 200, but names no user: is it openITCOCKPIT, at this address, and no sign-on before it?"
+            ),
+        ),
+        300..=399 => Finding::fail(
+            SITE,
+            format!(
+                "{origin} redirects ({status}) elsewhere than to its login, which is not followed: openitcockpit-url must be \
+                 the address that answers"
             ),
         ),
         404 | 405 => Finding::fail(
@@ -108,16 +121,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_refusal_is_good() {
-        for (status, level) in [
-            (401, Level::Ok),
-            (200, Level::Fail),
-            (302, Level::Fail),
-            (404, Level::Fail),
-            (502, Level::Fail),
-            (403, Level::Warn),
+    fn an_answer_is_judged_as_the_gateway_judges_it() {
+        let user = r#"{"user":{"id":7}}"#;
+        for (status, body, location, level, words) in [
+            (401, "", None, Level::Ok, "without one it answers 401"),
+            (403, "", None, Level::Ok, "without one it answers 403"),
+            (400, "", None, Level::Ok, "without one it answers 400"),
+            (302, "", Some("/users/login?redirect=x"), Level::Ok, "without one it answers 302"),
+            (302, "", Some("https://monitoring.example/"), Level::Fail, "redirects (302)"),
+            (302, "", None, Level::Fail, "redirects (302)"),
+            (200, user, None, Level::Fail, "user 7 without any cookie"),
+            (200, "<html>log in</html>", None, Level::Fail, "names no user"),
+            (404, "", None, Level::Fail, "no login check (404)"),
+            (502, "", None, Level::Fail, "fails (502)"),
+            (429, "", None, Level::Warn, "answers 429"),
         ] {
-            assert_eq!(login("https://m", status).level, level, "{status}");
+            let answer = Answer { status, body: body.into(), location: location.map(str::to_owned) };
+            let finding = login("https://m", &answer);
+            assert!(finding.level == level && finding.text.contains(words), "{finding}");
         }
         assert!(unreachable("https://m", "invalid peer certificate: UnknownIssuer").contains("openitcockpit-ca-file"));
         assert!(unreachable("https://m", "Connection refused").contains("firewall"));

@@ -8,6 +8,7 @@ use axum::http::StatusCode;
 use axum::routing::get;
 use bellwire_testkit::bellwire::{KEY, Setup};
 use bellwire_testkit::broker::Broker;
+use bellwire_testkit::certs::Authority;
 use bellwire_testkit::mariadb::{self, MariaDb};
 use bellwire_testkit::nginx::Nginx;
 use bellwire_testkit::ports;
@@ -85,8 +86,17 @@ async fn wrong_settings_are_all_named() {
     assert!(text.contains("did you mean"), "{text}");
     let command = doctor(home.path(), &["gateway", "--shards", "65", "--ttl", "never"]);
     expect(command, &["FAIL settings: shards", "FAIL settings: ttl", "FAIL settings: log"]).await;
-    let output = doctor(home.path(), &["--idle", "9"]).output().await.unwrap();
-    assert_eq!(output.status.code(), Some(64));
+    for wrong in
+        [&["--idle", "9"][..], &["--through", "ftp://x"], &["gateway", "--through", "ftp://x", "--shards", "65"]]
+    {
+        let output = doctor(home.path(), wrong).output().await.unwrap();
+        let (code, stderr) = (output.status.code(), String::from_utf8(output.stderr).unwrap());
+        assert!(code == Some(64) && stderr.contains("--help"), "{code:?} {stderr}");
+    }
+    // Nobody can read what it found: that is no fault of the call.
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let status = doctor(home.path(), &[]).stdout(full).status().await.unwrap();
+    assert_eq!(status.code(), Some(1));
 }
 
 #[tokio::test]
@@ -141,12 +151,9 @@ async fn the_broker_is_asked() {
     expect(with_key(doctor(home.path(), &["ingest", "--log", &dead])), &["FAIL log: amqp://"]).await;
 }
 
-/// Stands in for openITCOCKPIT: this status at its login check, and this date.
-async fn site(status: u16, date: &'static str) -> String {
-    let answer = move || async move {
-        let headers = if date.is_empty() { vec![] } else { vec![("date", date)] };
-        (StatusCode::from_u16(status).unwrap(), axum::response::AppendHeaders(headers))
-    };
+/// Stands in for openITCOCKPIT: this status at its login check, with this header and body.
+async fn site(status: u16, header: (&'static str, &'static str), body: &'static str) -> String {
+    let answer = move || async move { (StatusCode::from_u16(status).unwrap(), [header], body) };
     let router = Router::new().route("/angular/push_configuration.json", get(answer));
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -163,13 +170,18 @@ async fn openitcockpit_is_asked_and_so_is_its_clock() {
         command
     };
     let lines = ["ok   openitcockpit: http://127.0.0.1:", "without one it answers 401", "ok   clock: "];
-    let text = expect(asked(&site(401, "").await), &lines).await;
+    let plain = ("x-nothing", "");
+    let text = expect(asked(&site(401, plain, "").await), &lines).await;
     assert!(!text.contains("session-check=key-only"), "{text}");
     let lines = ["warn clock: ", " s behind this machine's"];
-    expect(asked(&site(401, "Wed, 01 Jan 2020 00:00:00 GMT").await), &lines).await;
-    expect(asked(&site(200, "").await), &["FAIL openitcockpit: ", "without any cookie"]).await;
-    expect(asked(&site(302, "").await), &["FAIL openitcockpit: ", "redirects (302)"]).await;
-    expect(asked(&site(404, "").await), &["FAIL openitcockpit: ", "no login check (404)"]).await;
+    expect(asked(&site(401, ("date", "Wed, 01 Jan 2020 00:00:00 GMT"), "").await), &lines).await;
+    let user = r#"{"user":{"id":7}}"#;
+    expect(asked(&site(200, plain, user).await), &["FAIL openitcockpit: ", "user 7 without any cookie"]).await;
+    let to_login = ("location", "/users/login?redirect=%2Fangular");
+    expect(asked(&site(302, to_login, "").await), &["ok   openitcockpit: ", "without one it answers 302"]).await;
+    expect(asked(&site(302, plain, "").await), &["FAIL openitcockpit: ", "redirects (302)"]).await;
+    expect(asked(&site(403, plain, "").await), &["ok   openitcockpit: "]).await;
+    expect(asked(&site(404, plain, "").await), &["FAIL openitcockpit: ", "no login check (404)"]).await;
     let dead = format!("http://{}", ports::free());
     expect(asked(&dead), &["FAIL openitcockpit: ", "is the address right"]).await;
 }
@@ -276,4 +288,27 @@ async fn keys_of_tokens_are_read() {
     let oct = r#"{"keys":[{"kty":"oct","k":"c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0LXNlY3JldA"}]}"#;
     expect(asked(oct), &["ok   jwt: "]).await;
     expect(asked("{}"), &["FAIL jwt: "]).await;
+}
+
+#[tokio::test]
+async fn keys_at_openitcockpits_own_address_are_fetched_with_its_authority() {
+    let home = tempfile::tempdir().unwrap();
+    let authority = Authority::try_new("ours").unwrap();
+    let (cert, key) = authority.server().unwrap().write(home.path(), "server").unwrap();
+    let ca = home.path().join("ca.pem");
+    std::fs::write(&ca, authority.pem()).unwrap();
+    let keys = r#"{"keys":[{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
+    let tls = ports::free();
+    let _site = Nginx::start(&format!(
+        "listen {tls} ssl; ssl_certificate {}; ssl_certificate_key {}; \
+         location = /keys {{ default_type application/json; return 200 '{keys}'; }} location / {{ return 401; }}",
+        cert.display(),
+        key.display(),
+    ))
+    .await
+    .unwrap();
+    let origin = format!("https://{tls}");
+    let mut command = doctor(home.path(), &["--jwt-audience", "bellwire", "--openitcockpit-url", &origin]);
+    command.args(["--jwt-keys-url", &format!("{origin}/keys"), "--openitcockpit-ca-file"]).arg(&ca);
+    expect(command, &["ok   jwt: https://127.0.0.1:", "ok   openitcockpit: https://127.0.0.1:"]).await;
 }

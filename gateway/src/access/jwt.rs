@@ -33,6 +33,7 @@ use tokio::sync::Notify;
 pub use keys::{KEYS_BYTES_MAX, KEYS_LEN_MAX, KeySet, KeysError};
 use payload::Payload;
 use source::Source;
+pub use source::fetch;
 
 /// Largest token, in bytes: it must fit in a header of a handshake, beside all cookies.
 pub const TOKEN_BYTES_MAX: usize = 4096;

@@ -17,7 +17,7 @@ use sha2::{Digest, Sha256};
 use tokio::time::MissedTickBehavior;
 use tracing::{debug, info, warn};
 
-use bellwire_common::fetch::{Answer, Client, FetchError, Terms, TrustError};
+use bellwire_common::fetch::{Answer, Client, FetchError, TrustError};
 use bellwire_common::ids::UserId;
 use bellwire_common::metrics::{
     GATEWAY_LOGIN_CHECK_SECONDS, GATEWAY_LOGIN_CHECKS, GATEWAY_LOGIN_CHECKS_LATE_SECONDS, GATEWAY_OPENITCOCKPIT_AWAY,
@@ -25,19 +25,17 @@ use bellwire_common::metrics::{
 use bellwire_common::settings::OpenItCockpit;
 
 use super::login::{AGAIN_WITHIN_MS, Login, Stay};
+use super::site;
 use super::verdict::{self, Verdict};
 use crate::pace::{Pace, Rate};
 use crate::tab::Tab;
 
-/// What is asked (openITCOCKPIT facts, 6.3).
-const PATH: &str = "/angular/push_configuration.json?angular=true&includeUser=true";
 /// A page that is loaded waits no longer than this, and for as long again where it must be seen who is there at all.
 const TIMEOUT: Duration = Duration::from_secs(3);
 /// Requests at one time: each keeps a process of openITCOCKPIT busy.
 const CONCURRENCY: usize = 16;
 /// Of these, so many to ask again about open tabs: those who come in must not wait for them.
 const AGAIN_CONCURRENCY: usize = 4;
-const ANSWER_BYTES_MAX: u64 = 256 * 1024;
 /// Logins that are remembered though no session is in by them.
 const IDLE_MAX: usize = 4096;
 /// How often it is looked whom to ask about again.
@@ -73,19 +71,10 @@ struct Known {
 
 impl Logins {
     pub(super) fn try_new(site: &OpenItCockpit, recheck: Duration) -> Result<Self, TrustError> {
-        let terms = Terms {
-            timeout: TIMEOUT,
-            concurrency: CONCURRENCY,
-            answer_bytes_max: ANSWER_BYTES_MAX,
-            ca: site.ca.clone(),
-        };
-        let client = |terms: &Terms| {
-            if site.origin.starts_with("http://") { Ok(Client::plain(terms)) } else { Client::try_new(terms) }
-        };
         Ok(Self {
-            client: client(&terms)?,
-            probe: client(&Terms { concurrency: 1, ..terms })?,
-            url: format!("{}{PATH}", site.origin),
+            client: site::client(site, TIMEOUT, CONCURRENCY)?,
+            probe: site::client(site, TIMEOUT, 1)?,
+            url: site::url(site),
             recheck,
             started: Instant::now(),
             known: Mutex::default(),
@@ -187,7 +176,7 @@ impl Logins {
 
     async fn asked(&self, login: &Login) -> Verdict {
         let begin = Instant::now();
-        let asked = self.client.get(&self.url, &[("cookie", login.cookies()), ("accept", b"application/json")]).await;
+        let asked = self.client.get(&self.url, &[("cookie", login.cookies()), site::ACCEPT]).await;
         GATEWAY_LOGIN_CHECK_SECONDS.with(&[]).record(begin.elapsed());
         let verdict = match &asked {
             Ok(answer) => Verdict::of(answer.status, &answer.body, answer.location.as_deref()),
@@ -217,7 +206,7 @@ impl Logins {
         if let Some(verdict) = self.site.fresh(self.now()) {
             return verdict;
         }
-        let verdict = match self.probe.get(&self.url, &[("accept", b"application/json")]).await {
+        let verdict = match self.probe.get(&self.url, &[site::ACCEPT]).await {
             Ok(answer) if verdict::is_there(answer.status) => {
                 self.is_there();
                 Verdict::No

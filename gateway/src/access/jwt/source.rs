@@ -21,7 +21,8 @@ const FETCH_EVERY: Duration = Duration::from_secs(600);
 const FETCH_AT_MOST_EVERY: Duration = Duration::from_secs(30);
 
 /// Keys of an address that does not hand out any longer count for so long: what it took back would else count for ever.
-const KEYS_FOR: Duration = Duration::from_secs(24 * 3600);
+const KEYS_FOR: Duration = Duration::from_secs(KEYS_FOR_HOURS * 3600);
+const KEYS_FOR_HOURS: u64 = 24;
 
 const FETCH_WITHIN: Duration = Duration::from_secs(10);
 
@@ -43,13 +44,15 @@ pub(super) struct Address {
 pub(super) fn open(settings: &Access, keys: &JwtKeys) -> Result<(Source, KeySet), WatchedError> {
     match keys {
         JwtKeys::File(path) => file(path),
-        JwtKeys::Url(url) => {
-            // openITCOCKPIT's authorities are for openITCOCKPIT only.
-            let site = settings.openitcockpit.as_ref().filter(|site| is_of(url, &site.origin));
-            let address = Address::new(url, site.and_then(|site| site.ca.clone()));
-            Ok((Source::Address(address), KeySet::default()))
-        }
+        JwtKeys::Url(url) => Ok((Source::Address(Address::of(settings, url)), KeySet::default())),
     }
+}
+
+/// The keys that an address hands out now, if they come within `time`: for `bellwire doctor`, which asks as the node does.
+pub async fn fetch(settings: &Access, url: &str, time: Duration) -> Result<KeySet, KeysError> {
+    let mut address = Address::of(settings, url);
+    address.terms.timeout = time;
+    address.fetch().await
 }
 
 pub(super) fn file(path: &Path) -> Result<(Source, KeySet), WatchedError> {
@@ -93,6 +96,12 @@ fn take_source(tokens: &Tokens) -> Source {
 // === impl Address ===
 
 impl Address {
+    fn of(settings: &Access, url: &str) -> Self {
+        // openITCOCKPIT's authorities are for openITCOCKPIT only.
+        let site = settings.openitcockpit.as_ref().filter(|site| is_of(url, &site.origin));
+        Self::new(url, site.and_then(|site| site.ca.clone()))
+    }
+
     pub(super) fn new(url: &str, ca: Option<String>) -> Self {
         let terms = Terms { timeout: FETCH_WITHIN, concurrency: 1, answer_bytes_max: KEYS_BYTES_MAX as u64, ca };
         Self { url: url.to_owned(), terms, at_most_every: FETCH_AT_MOST_EVERY }
@@ -120,7 +129,7 @@ impl Address {
     async fn fetch(&self) -> Result<KeySet, KeysError> {
         let failed = |error: String| KeysError::Fetch(error);
         // Made anew each time: the system's authorities may have been mended since.
-        let client = Client::try_new(&self.terms).map_err(|error| failed(error.to_string()))?;
+        let client = Client::to(&self.url, &self.terms).map_err(|error| failed(error.to_string()))?;
         let answer = client.get(&self.url, &[("Accept", b"application/json")]).await;
         let answer = answer.map_err(|error| failed(error.to_string()))?;
         if answer.status != 200 {
@@ -150,11 +159,11 @@ impl News {
                 tokens.replace(keys);
             }
             Err(error) if known > 0 && now.duration_since(self.good_at) >= KEYS_FOR => {
-                error!(%error, "keys of users' tokens could not be fetched for 24 h: those that were known count no longer");
+                error!(%error, hours = KEYS_FOR_HOURS, "keys of users' tokens could not be fetched for so long: those that were known count no longer");
                 tokens.replace(KeySet::default());
             }
             Err(error) if !std::mem::replace(&mut self.fails, true) => {
-                warn!(%error, keys = known, "keys of users' tokens cannot be fetched; those that are known stay for 24 h");
+                warn!(%error, keys = known, hours = KEYS_FOR_HOURS, "keys of users' tokens cannot be fetched; those that are known stay for so long");
             }
             Err(_) => {}
         }
