@@ -21,6 +21,7 @@ mod pace;
 mod peer;
 pub mod protocol;
 pub mod pulse;
+mod query;
 mod relay;
 mod session;
 mod shard;

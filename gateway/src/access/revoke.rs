@@ -15,10 +15,7 @@ use bellwire_common::http::problem;
 use bellwire_common::ids::{BrowserId, UserId};
 
 use crate::hub::Hub;
-use crate::protocol::decoded;
-
-/// Two ids with every byte escaped, and their names.
-const QUERY_BYTES_MAX: usize = 512;
+use crate::query::{self, Wrong};
 
 /// Whose sessions are to end.
 #[derive(Debug, PartialEq, Eq)]
@@ -36,7 +33,7 @@ pub(crate) fn router(hub: Arc<Hub>) -> Router {
 async fn revoke(State(hub): State<Arc<Hub>>, RawQuery(query): RawQuery) -> Response {
     let revoked = match revoked(query.as_deref().unwrap_or_default()) {
         Ok(revoked) => revoked,
-        Err(wrong) => return problem(StatusCode::BAD_REQUEST, &wrong),
+        Err(wrong) => return problem(StatusCode::BAD_REQUEST, &wrong.to_string()),
     };
     let sessions = hub.revoke(&revoked.user, revoked.browser.as_ref());
     info!(user = %revoked.user, sessions, "sessions revoked");
@@ -45,26 +42,14 @@ async fn revoke(State(hub): State<Arc<Hub>>, RawQuery(query): RawQuery) -> Respo
     (headers, answer.to_string()).into_response()
 }
 
-fn revoked(query: &str) -> Result<Revoked, String> {
-    if query.len() > QUERY_BYTES_MAX {
-        return Err(format!("the query must have at most {QUERY_BYTES_MAX} bytes"));
-    }
+fn revoked(query: &str) -> Result<Revoked, Wrong> {
     let (mut user, mut browser) = (None, None);
-    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
-        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        let text = decoded(value).ok_or_else(|| format!("{name} has an escape that is none"))?;
-        let given_before = match name {
-            "user" => user.replace(UserId::try_new(&text).map_err(|error| format!("user {error}"))?).is_some(),
-            "browser" => {
-                browser.replace(BrowserId::try_new(&text).map_err(|error| format!("browser {error}"))?).is_some()
-            }
-            _ => return Err("the query may have user and browser, and nothing else".to_owned()),
-        };
-        if given_before {
-            return Err(format!("{name} is given twice"));
-        }
-    }
-    let user = user.ok_or("user is missing: whose sessions are to end")?;
+    query::read(query, |name, value| match name {
+        "user" => query::set(&mut user, "user", value, UserId::try_new),
+        "browser" => query::set(&mut browser, "browser", value, BrowserId::try_new),
+        _ => Err(Wrong::Unknown(name.to_owned(), "user and browser")),
+    })?;
+    let user = user.ok_or(Wrong::Missing("user is missing: whose sessions are to end"))?;
     Ok(Revoked { user, browser })
 }
 
@@ -86,11 +71,11 @@ mod tests {
             ("user=", "user must not be empty"),
             ("user=a%20b", "visible"),
             ("user=%zz", "escape"),
-            ("user=7&user=7", "twice"),
-            ("user=7&usr=8", "nothing else"),
+            ("user=7&user=7", "given once"),
+            ("user=7&usr=8", "only user and browser"),
             (&"x".repeat(513), "512"),
         ] {
-            let error = whose(query).unwrap_err();
+            let error = whose(query).unwrap_err().to_string();
             assert!(error.contains(words), "{query}: {error}");
         }
     }

@@ -13,15 +13,12 @@ use tracing::error;
 
 use bellwire_common::admin::TRACE_PATH;
 use bellwire_common::http::problem;
-use bellwire_common::ids::{IdError, NotificationId, UnixMillis, UserId};
+use bellwire_common::ids::{NotificationId, UnixMillis, UserId};
 
 use super::Wanted;
 use super::answer::{Answer, LISTED_MAX, Story};
 use crate::hub::Hub;
-use crate::protocol::decoded;
-
-/// Two ids with every byte escaped, and their names.
-const QUERY_BYTES_MAX: usize = 512;
+use crate::query::{self, Wrong};
 
 /// Questions answered at a time: each takes the journals' locks again and again, for which the folds wait.
 const QUESTIONS_MAX: usize = 1;
@@ -31,17 +28,6 @@ const QUESTIONS_MAX: usize = 1;
 struct Desk {
     hub: Arc<Hub>,
     turns: Arc<Semaphore>,
-}
-
-/// Why a query asks for nothing.
-#[derive(Debug, PartialEq, Eq)]
-enum Wrong {
-    Nothing,
-    TooLong,
-    Unknown(String),
-    Twice(&'static str),
-    Escape(&'static str),
-    Id(&'static str, IdError),
 }
 
 /// The route, for the admin server.
@@ -111,47 +97,22 @@ fn concerned(shards: impl Iterator<Item = u16>, notifications: &[Story]) -> Vec<
 }
 
 fn wanted(query: &str) -> Result<Wanted, Wrong> {
-    if query.len() > QUERY_BYTES_MAX {
-        return Err(Wrong::TooLong);
-    }
     let mut wanted = Wanted { user: None, id: None };
-    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
-        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        match name {
-            "user" => set(&mut wanted.user, "user", value, UserId::try_new)?,
-            "id" => set(&mut wanted.id, "id", value, NotificationId::try_new)?,
-            _ => return Err(Wrong::Unknown(name.to_owned())),
-        }
+    query::read(query, |name, value| match name {
+        "user" => query::set(&mut wanted.user, "user", value, UserId::try_new),
+        "id" => query::set(&mut wanted.id, "id", value, NotificationId::try_new),
+        _ => Err(Wrong::Unknown(name.to_owned(), "user and id")),
+    })?;
+    if wanted.user.is_none() && wanted.id.is_none() {
+        return Err(Wrong::Missing("ask for ?user=USER, for ?id=ID of a notification, or for both"));
     }
-    if wanted.user.is_none() && wanted.id.is_none() { Err(Wrong::Nothing) } else { Ok(wanted) }
-}
-
-fn set<T>(
-    place: &mut Option<T>,
-    name: &'static str,
-    value: &str,
-    make: fn(&str) -> Result<T, IdError>,
-) -> Result<(), Wrong> {
-    let text = decoded(value).ok_or(Wrong::Escape(name))?;
-    let id = make(&text).map_err(|error| Wrong::Id(name, error))?;
-    if place.replace(id).is_some() { Err(Wrong::Twice(name)) } else { Ok(()) }
-}
-
-impl fmt::Display for Wrong {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Nothing => f.write_str("ask for ?user=USER, for ?id=ID of a notification, or for both"),
-            Self::TooLong => write!(f, "the query must be at most {QUERY_BYTES_MAX} bytes"),
-            Self::Unknown(name) => write!(f, "there is no parameter {name:?}, only user and id"),
-            Self::Twice(name) => write!(f, "{name} must be given once"),
-            Self::Escape(name) => write!(f, "{name} has a % escape that is none, or is not UTF-8"),
-            Self::Id(name, error) => write!(f, "{name} {error}"),
-        }
-    }
+    Ok(wanted)
 }
 
 #[cfg(test)]
 mod tests {
+    use bellwire_common::ids::IdError;
+
     use super::*;
 
     #[test]
@@ -171,9 +132,9 @@ mod tests {
         assert_eq!(wanted("user=7"), ids(Some("7"), None));
         assert_eq!(wanted("id=a%2Fb%26%2B"), ids(None, Some("a/b&+")));
         assert_eq!(wanted("&id=x&user=7&"), ids(Some("7"), Some("x")));
-        assert_eq!(wanted(""), Err(Wrong::Nothing));
+        assert!(matches!(wanted(""), Err(Wrong::Missing(words)) if words.contains("?user=USER")));
         assert_eq!(wanted("user=7&user=8"), Err(Wrong::Twice("user")));
-        assert_eq!(wanted("users=7"), Err(Wrong::Unknown("users".into())));
+        assert_eq!(wanted("users=7"), Err(Wrong::Unknown("users".into(), "user and id")));
         assert_eq!(wanted("id=%4"), Err(Wrong::Escape("id")));
         assert_eq!(wanted("user="), Err(Wrong::Id("user", IdError::Empty)));
         assert_eq!(wanted("user=a+b"), Err(Wrong::Id("user", IdError::Character)));
