@@ -16,7 +16,7 @@ use bellwire_common::lifecycle;
 use bellwire_common::log::SharedLog;
 use bellwire_common::log::embedded::EmbeddedLog;
 use bellwire_common::log::memory::MemoryLog;
-use bellwire_common::log::rabbitmq::{RabbitLog, RabbitSettings};
+use bellwire_common::log::rabbitmq::{RabbitLog, RabbitSettings, SettingsError};
 use bellwire_common::metrics::{self, BUILD_INFO};
 use bellwire_common::settings::{Amqp, Invalid, LogAddress, Node, Problem, Role};
 
@@ -141,12 +141,17 @@ pub(crate) async fn open_log(node: &Node, role: Role) -> anyhow::Result<SharedLo
     }
 }
 
+/// The log in RabbitMQ, connected to when it is used. `name` is what RabbitMQ calls the connections.
+pub(crate) fn rabbit_log(amqp: &Amqp, shards: u16, name: &str) -> Result<RabbitLog, SettingsError> {
+    let settings = RabbitSettings::new(amqp.urls().expose(), shards, name)?;
+    Ok(RabbitLog::new(match &amqp.ca {
+        Some(ca) => settings.with_ca(ca.clone()),
+        None => settings,
+    }))
+}
+
 fn rabbit(amqp: &Amqp, shards: u16, role: Role) -> anyhow::Result<SharedLog> {
-    let mut settings = RabbitSettings::new(amqp.urls().expose(), shards, &format!("bellwire {role}")).context("log")?;
-    if let Some(ca) = &amqp.ca {
-        settings = settings.with_ca(ca.clone());
-    }
-    let log = std::sync::Arc::new(RabbitLog::new(settings));
+    let log = std::sync::Arc::new(rabbit_log(amqp, shards, &format!("bellwire {role}")).context("log")?);
     let checked = std::sync::Arc::clone(&log);
     tokio::spawn(async move {
         match checked.check().await {

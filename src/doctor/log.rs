@@ -6,11 +6,11 @@ use std::path::Path;
 use rustix::fs::{Access, access, statvfs};
 
 use bellwire_common::log::Log;
-use bellwire_common::log::rabbitmq::{RabbitLog, RabbitSettings};
 use bellwire_common::settings::{Amqp, LogAddress};
 
 use super::context::Context;
 use super::finding::Finding;
+use crate::node::rabbit_log;
 
 const LOG: &str = "log";
 
@@ -96,15 +96,10 @@ async fn rabbit(context: &Context, amqp: &Amqp) -> Vec<Finding> {
         ));
     }
     let shards = context.node.shards;
-    let settings = match RabbitSettings::new(amqp.urls().expose(), shards, "bellwire doctor") {
-        Ok(settings) => settings,
+    let log = match rabbit_log(amqp, shards, "bellwire doctor") {
+        Ok(log) => log,
         Err(error) => return vec![Finding::fail(LOG, error.to_string())],
     };
-    let settings = match &amqp.ca {
-        Some(ca) => settings.with_ca(ca.clone()),
-        None => settings,
-    };
-    let log = RabbitLog::new(settings);
     findings.push(match log.check().await {
         Ok(()) => Finding::ok(LOG, format!("{amqp}: takes our login, and has the {shards} streams")),
         Err(error) => Finding::fail(LOG, format!("{amqp}: {error}")),
