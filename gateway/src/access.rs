@@ -9,7 +9,7 @@
 //! - [`revoke`]: ends the sessions of a user
 
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Instant;
 
 use axum::http::HeaderMap;
@@ -23,7 +23,7 @@ use bellwire_common::metrics::{GATEWAY_ACCESS_MODE, GATEWAY_SESSIONS_UNCHECKED, 
 use bellwire_common::settings::{self, SessionCheck};
 use bellwire_common::watched::WatchedError;
 
-use crate::pace::{Pace, Rate};
+use crate::pace::{Rate, Telling};
 use crate::protocol::{End, is_token};
 use crate::tab::Tab;
 
@@ -65,7 +65,7 @@ pub struct Access {
     tokens: Option<jwt::Tokens>,
     origins: Option<Vec<String>>,
     /// What the log says of refused origins.
-    told: Mutex<Pace>,
+    told: Telling,
     started: Instant,
     failures: Failures,
 }
@@ -110,15 +110,15 @@ impl Access {
             logins: site.map(|site| Logins::try_new(site, settings.recheck)).transpose()?,
             tokens: jwt::Tokens::open(settings)?,
             origins: settings.origins.clone(),
-            told: Mutex::default(),
+            told: Telling::default(),
             started: Instant::now(),
             failures: Failures::new(settings.failures_per_address),
         })
     }
 
     /// The shared key is enough, from anywhere.
-    #[must_use]
-    pub fn key_only(keys: KeyRing) -> Self {
+    #[cfg(test)]
+    pub(crate) fn key_only(keys: KeyRing) -> Self {
         zero(SessionCheck::KeyOnly);
         Self {
             keys,
@@ -126,7 +126,7 @@ impl Access {
             logins: None,
             tokens: None,
             origins: None,
-            told: Mutex::default(),
+            told: Telling::default(),
             started: Instant::now(),
             failures: Failures::new(u32::MAX),
         }
@@ -173,9 +173,7 @@ impl Access {
     /// not by every stranger.
     fn tell_of_origin(&self, headers: &HeaderMap) {
         let now = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        if told.free_at(TELL) <= now {
-            told.take(now, TELL, 1);
+        if self.told.may(now, TELL) {
             let origin = headers.get(ORIGIN).map(|origin| String::from_utf8_lossy(origin.as_bytes()));
             let origin: String = origin.unwrap_or_default().chars().take(ORIGIN_CHARS_TOLD).collect();
             warn!(?origin, "a page of this origin may not connect; if it is one of yours, name it in origins");

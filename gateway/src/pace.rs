@@ -1,5 +1,7 @@
 //! How fast things may come. Pure: times come in as numbers of one steady clock.
 
+use std::sync::{Mutex, PoisonError};
+
 /// One in `every` units of time, and up to `burst` at once after a rest.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Rate {
@@ -13,6 +15,10 @@ pub(crate) struct Pace {
     /// When all that came is paid off.
     paid_until: u64,
 }
+
+/// What would be said over and over, and is said at a rate.
+#[derive(Debug, Default)]
+pub(crate) struct Telling(Mutex<Pace>);
 
 /// What a tab may say: [`MESSAGES`], and an answer for each thing that it was sent.
 #[derive(Debug, Clone, Copy, Default)]
@@ -60,6 +66,20 @@ impl Pace {
     /// What was counted once came to nothing.
     pub(crate) fn give_back(&mut self, rate: Rate) {
         self.paid_until = self.paid_until.saturating_sub(rate.every);
+    }
+}
+
+// === impl Telling ===
+
+impl Telling {
+    /// Whether it is to be said now.
+    pub(crate) fn may(&self, now: u64, rate: Rate) -> bool {
+        let mut pace = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let may = pace.free_at(rate) <= now;
+        if may {
+            pace.take(now, rate, 1);
+        }
+        may
     }
 }
 
@@ -120,6 +140,13 @@ mod tests {
         let mut tab = Allowance::default();
         (0..1_000).for_each(|_| tab.owe_answer());
         assert!(said(&mut tab, 50_000, 300, 8_192) > 50_000);
+    }
+
+    #[test]
+    fn what_comes_too_often_is_not_told() {
+        let (telling, rate) = (Telling::default(), Rate { every: 60, burst: 2 });
+        let told = [0, 1, 2, 59, 60, 61].map(|now| telling.may(now, rate));
+        assert_eq!(told, [true, true, false, false, true, false]);
     }
 
     #[test]

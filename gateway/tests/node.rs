@@ -92,8 +92,8 @@ impl Node {
 }
 
 fn settings() -> GatewaySettings {
-    let key = SharedKey::try_new(bellwire_testkit::bellwire::KEY).expect("a key");
-    let (access, trusted_proxies) = (Access::key_only(KeyRing::fixed(Some(key))), Vec::new());
+    let access = Access::open(&access::terms(), access::keys()).expect("access");
+    let trusted_proxies = Vec::new();
     let digests = vec![Protocol::Native];
     GatewaySettings { ttl_ms: TTL_MS, access, limits: LIMITS, trusted_proxies, digests, relay: None }
 }

@@ -27,7 +27,7 @@ use bellwire_common::settings::OpenItCockpit;
 use super::login::{AGAIN_WITHIN_MS, Login, Stay};
 use super::site;
 use super::verdict::{self, Verdict};
-use crate::pace::{Pace, Rate};
+use crate::pace::{Rate, Telling};
 use crate::tab::Tab;
 
 /// A page that is loaded waits no longer than this, and for as long again where it must be seen who is there at all.
@@ -58,7 +58,7 @@ pub(crate) struct Logins {
     /// So that the log says it once.
     is_away: AtomicBool,
     /// What the log says of answers that are of no use.
-    told: Mutex<Pace>,
+    told: Telling,
 }
 
 /// By the SHA-256 of the cookies.
@@ -80,7 +80,7 @@ impl Logins {
             known: Mutex::default(),
             site: Login::new(b"", AGAIN_WITHIN_MS),
             is_away: AtomicBool::new(false),
-            told: Mutex::default(),
+            told: Telling::default(),
         })
     }
 
@@ -225,13 +225,9 @@ impl Logins {
     /// An address that is not openITCOCKPIT's own keeps everybody out, and no page can say why. Any stranger's cookies can make
     /// it fail too, so it is not told each time.
     fn tell_of_use(&self, asked: &Result<Answer, FetchError>) {
-        let now = self.now();
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        if told.free_at(TELL) > now {
+        if !self.told.may(self.now(), TELL) {
             return;
         }
-        told.take(now, TELL, 1);
-        drop(told);
         let (status, leads_to, error) = match asked {
             Ok(answer) => (Some(answer.status), answer.location.as_deref().map(host_of), None),
             Err(error) => (None, None, Some(error.to_string())),
