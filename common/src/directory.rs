@@ -61,9 +61,6 @@ pub const KEY_TABLES: [&str; 1] = ["systemsettings"];
 /// Those that a gateway reads for the mobile app.
 pub const RELAY_TABLES: [&str; 2] = ["mobile_devices", "push_notifications_relay"];
 
-/// Kinds of lookups, as their metric names them.
-const KINDS: [&str; 3] = ["host", "service", "user"];
-
 /// The way to the database. Clones share connections and what is known.
 #[derive(Clone)]
 pub struct Directory {

@@ -2,7 +2,7 @@
 //!
 //! Layers, each naming only those above it:
 //!
-//! 1. [`ids`]: newtypes with their limits, and the hash from a user to a shard
+//! 1. [`ids`]: newtypes with their limits, and the hash from a user to a shard; [`mod@network`]: what counts as one address
 //! 2. [`notification`]: what is shown, its limits, its wording
 //! 3. [`record`]: the envelope in which everything crosses the log
 //! 4. [`log`]: the seam to the log, and its implementations (feature `runtime`)
@@ -11,6 +11,7 @@
 //! Without the feature `runtime` nothing here knows a clock, a socket, a disk or an async runtime.
 
 pub mod ids;
+pub mod network;
 pub mod notification;
 pub mod record;
 

@@ -83,7 +83,7 @@ catalogue! {
     Counter INGEST_NOTIFICATIONS = "bellwire_ingest_notifications_total", "Notifications that ingest was given, by what became of them.",
         [LabelSet { name: "result", values: &["accepted", "stale", "invalid", "unavailable"] }];
     Counter INGEST_ALERTS_DROPPED = "bellwire_ingest_alerts_dropped_total", "Alerts of webhooks that became no notification, by reason.",
-        [LabelSet { name: "reason", values: &["no_user", "no_room"] }];
+        [LabelSet { name: "reason", values: &["no_user", "too_many_users", "no_room"] }];
     Counter INGEST_REQUESTS_REFUSED = "bellwire_ingest_requests_refused_total", "Requests that ingest refused as a whole, by reason.",
         [LabelSet { name: "reason", values: &["method", "client_certificate", "token", "failures", "scope", "peer", "forwarded", "media_type", "overloaded", "body_too_large", "timeout", "incomplete", "json", "batch_too_large"] }];
     Counter INGEST_EXPORT_STATUS = "bellwire_ingest_export_status_total", "Times that this node told the log whether openITCOCKPIT refreshes its configuration, by result.",

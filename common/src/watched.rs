@@ -52,7 +52,7 @@ pub enum WatchedError {
         error: io::Error,
     },
     /// One is larger than [`FILE_BYTES_MAX`].
-    #[error("{0} has more than 1048576 bytes")]
+    #[error("{0} has more than {FILE_BYTES_MAX} bytes")]
     TooLarge(PathBuf),
     /// They are not what they must be.
     #[error("{path}: {message}")]
@@ -226,14 +226,20 @@ impl Look {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, WatchedError> {
-    let failed = |error| WatchedError::Read { path: path.to_owned(), error };
-    let mut contents = Vec::new();
-    let file = File::open(path).map_err(failed)?;
-    file.take(FILE_BYTES_MAX + 1).read_to_end(&mut contents).map_err(failed)?;
-    if contents.len() as u64 > FILE_BYTES_MAX {
-        return Err(WatchedError::TooLarge(path.to_owned()));
+    read_bounded(path, FILE_BYTES_MAX).map_err(|error| match error.kind() {
+        io::ErrorKind::FileTooLarge => WatchedError::TooLarge(path.to_owned()),
+        _ => WatchedError::Read { path: path.to_owned(), error },
+    })
+}
+
+/// Reads a whole file that must not be larger than `limit` bytes; one that is fails with [`io::ErrorKind::FileTooLarge`].
+pub(crate) fn read_bounded(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(limit + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > limit {
+        return Err(io::ErrorKind::FileTooLarge.into());
     }
-    Ok(contents)
+    Ok(bytes)
 }
 
 /// Each part is preceded by its length, so that no byte can move from one to the next.

@@ -42,13 +42,17 @@ pub(crate) fn router(hub: Arc<Hub>) -> Router {
     Router::new().route("/healthz", any(|| async { "ok" })).fallback(dispatch).with_state(hub)
 }
 
+/// The answer to a handshake that is none any more.
+const NOT_UPGRADED: &str =
+    "this is a WebSocket's handshake without its header Upgrade: a proxy on the way does not pass it on\n";
+
 async fn dispatch(State(hub): State<Arc<Hub>>, request: Request) -> Response {
-    if !wants_websocket(request.headers())
+    if !is_handshake(request.headers())
         && let Some(answer) = assets::answer(request.method(), request.uri().path(), request.headers())
     {
         return answer;
     }
-    if !wants_websocket(request.headers()) && request.uri().path() == events::PATH {
+    if !is_handshake(request.headers()) && request.uri().path() == events::PATH {
         return events::answer(hub, request).await;
     }
     handshake(hub, request).await
@@ -62,7 +66,13 @@ async fn handshake(hub: Arc<Hub>, request: Request) -> Response {
 
 async fn enter(hub: Arc<Hub>, mut parts: Parts) -> Result<Response, Response> {
     if !wants_websocket(&parts.headers) && !has_query_identity(&parts.uri) {
-        return Err(refuse(StatusCode::NOT_FOUND, "not found\n", "not_websocket"));
+        if !is_handshake(&parts.headers) {
+            return Err(refuse(StatusCode::NOT_FOUND, "not found\n", "not_websocket"));
+        }
+        let websocket = HeaderValue::from_static("websocket");
+        let mut refused = refuse(StatusCode::UPGRADE_REQUIRED, NOT_UPGRADED, "not_websocket");
+        refused.headers_mut().insert(header::UPGRADE, websocket);
+        return Err(refused);
     }
     let going = || refuse(StatusCode::SERVICE_UNAVAILABLE, GOING, "draining");
     if hub.is_draining() {
@@ -169,6 +179,11 @@ fn accept(
 
 fn wants_websocket(headers: &HeaderMap) -> bool {
     headers.get(header::UPGRADE).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"))
+}
+
+/// Proxies that do not pass on `Upgrade` pass on the rest of a handshake.
+fn is_handshake(headers: &HeaderMap) -> bool {
+    wants_websocket(headers) || headers.contains_key(header::SEC_WEBSOCKET_KEY)
 }
 
 /// V2's server answers a plain request with its own refusals when it looks like a tab's.

@@ -12,7 +12,7 @@ use bellwire_common::record::{Notify, Record};
 use bellwire_gateway::access::{Access, KeyRing};
 use bellwire_gateway::app::{Gateway, GatewaySettings, SessionLimits};
 use bellwire_gateway::protocol::{Protocol, SharedKey};
-use bellwire_testkit::tab::{Front, Profile, Tab};
+use bellwire_testkit::tab::{FRONTS, Front, Profile, Tab};
 use ipnet::IpNet;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;

@@ -19,6 +19,9 @@ use payload::Alert;
 pub use payload::LABELS_MAX;
 pub(crate) use payload::Payload;
 
+/// Most users of one alert: no request brings more notifications.
+pub const ALERT_USERS_MAX: usize = BATCH_ITEMS_MAX;
+
 /// What becomes of a payload.
 #[derive(Debug, Default)]
 pub(crate) struct Alerts {
@@ -28,6 +31,8 @@ pub(crate) struct Alerts {
     pub(crate) users: Vec<String>,
     /// Alerts that name no user.
     pub(crate) unmapped: usize,
+    /// Alerts that name more than [`ALERT_USERS_MAX`].
+    pub(crate) crowded: usize,
     /// Alerts for which there was no room: more than [`BATCH_ITEMS_MAX`] notifications would have come of them.
     pub(crate) left_out: usize,
 }
@@ -49,6 +54,8 @@ pub(crate) fn decide(payload: &Payload<'_>, users: Users<'_>, terms: Terms<'_>) 
         let receivers = receivers(payload, alert, users);
         if receivers.is_empty() {
             alerts.unmapped += 1;
+        } else if receivers.len() > ALERT_USERS_MAX {
+            alerts.crowded += 1;
         } else if notifications + receivers.len() > BATCH_ITEMS_MAX {
             alerts.left_out += 1;
         } else {
@@ -57,7 +64,7 @@ pub(crate) fn decide(payload: &Payload<'_>, users: Users<'_>, terms: Terms<'_>) 
         }
     }
     alerts.left_out += payload.alerts.more;
-    let missing = payload.truncated().saturating_add(alerts.left_out as u64);
+    let missing = payload.truncated().saturating_add((alerts.left_out + alerts.crowded) as u64);
     // Each user's last notification says what is missing, so begin behind.
     let mut told = HashSet::new();
     for (alert, receivers) in chosen.into_iter().rev() {
@@ -92,7 +99,7 @@ fn receivers<'p>(payload: &'p Payload<'_>, alert: &'p Alert<'_>, users: Users<'p
     };
     let mut known = HashSet::new();
     let named = list.split(',').map(str::trim).filter(|user| !user.is_empty() && known.insert(*user));
-    named.take(BATCH_ITEMS_MAX + 1).collect()
+    named.take(ALERT_USERS_MAX + 1).collect()
 }
 
 #[cfg(test)]

@@ -1,9 +1,10 @@
 //! Wrong tokens, counted by the address that they come from. Pure.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 
 use bellwire_common::ids::UnixMillis;
+use bellwire_common::network::network;
 
 /// Wrong tokens from one address in a minute that are told to be wrong. More are told to wait until the minute is over; a
 /// right token is taken all the same.
@@ -48,17 +49,6 @@ impl Failures {
         if self.minute != minute {
             *self = Self { minute, counts: HashMap::new() };
         }
-    }
-}
-
-/// What counts as one address: of IPv6 the network that a single customer gets, but loopback itself.
-fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) if !address.is_loopback() => {
-            let [a, b, c, d, ..] = address.segments();
-            IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
-        }
-        address => address,
     }
 }
 

@@ -7,11 +7,10 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::{Body, HttpBody};
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::header::CONTENT_ENCODING;
 use axum::http::request::Parts;
-use axum::response::Response;
-use axum::routing::{get, post};
+use axum::routing::{MethodRouter, get, post};
 use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 
@@ -49,13 +48,21 @@ pub const RETRY_AFTER_SECONDS: u64 = 2;
 /// Requests must carry the extension [`bellwire_common::http::Peer`]. One without it counts as coming from another
 /// machine.
 pub fn router(ingest: Ingest) -> Router {
-    Router::new()
-        .route(notification::PATH, post(v1::post).fallback(method_not_allowed))
-        .route("/message", post(message::post).fallback(method_not_allowed))
-        .route("/v1/alertmanager", post(alertmanager::post).fallback(method_not_allowed))
-        .route("/v1/alertmanager/{users}", post(alertmanager::post_to).fallback(method_not_allowed))
-        .route("/openapi.json", get(openapi::get))
-        .with_state(ingest)
+    let add = |router: Router<Ingest>, (path, methods)| router.route(path, methods);
+    routes().into_iter().fold(Router::new(), add).with_state(ingest)
+}
+
+fn routes() -> [(&'static str, MethodRouter<Ingest>); 5] {
+    let only = |method: &'static str, methods: MethodRouter<Ingest>| {
+        methods.fallback(move || async move { Refusal::Method(method).into_response() })
+    };
+    [
+        (notification::PATH, only("POST", post(v1::post))),
+        ("/message", only("POST", post(message::post))),
+        ("/v1/alertmanager", only("POST", post(alertmanager::post))),
+        ("/v1/alertmanager/{users}", only("POST", post(alertmanager::post_to))),
+        ("/openapi.json", only("GET", get(openapi::get))),
+    ]
 }
 
 /// The record that `POST /message` appends for a body that comes at `now`: its codec alone, so that it can be held to
@@ -71,10 +78,6 @@ pub fn message_record(body: &[u8], now: UnixMillis, ttl_ms: u64) -> Option<Bytes
 pub fn alert_records(body: &[u8], label: &str, now: UnixMillis, ttl_ms: u64) -> Vec<Bytes> {
     let terms = Terms { now, ttl_ms, shards: 1, grant: &Grant::default() };
     alertmanager::records(body, Users::Label(label), terms)
-}
-
-async fn method_not_allowed(State(_): State<Ingest>) -> Response {
-    Refusal::Method.into_response()
 }
 
 /// What a request that may send brings.
@@ -114,4 +117,19 @@ async fn read(body: Body) -> Result<Bytes, Refusal> {
 
 fn is_encoded(parts: &Parts) -> bool {
     parts.headers.get_all(CONTENT_ENCODING).iter().any(|value| !value.as_bytes().eq_ignore_ascii_case(b"identity"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    /// What is said of each of them is held to the router by `tests/it/openapi.rs`.
+    #[test]
+    fn the_document_names_the_routes_and_no_others() {
+        let document = document();
+        let named: BTreeSet<&str> = document["paths"].as_object().unwrap().keys().map(String::as_str).collect();
+        assert_eq!(named, routes().iter().map(|(path, _)| *path).collect());
+    }
 }

@@ -15,7 +15,7 @@ mod intake;
 mod lookup;
 pub mod tokens;
 
-pub use alerts::{LABELS_MAX, SHOWN_AGAIN_AFTER_MS};
+pub use alerts::{ALERT_USERS_MAX, LABELS_MAX, SHOWN_AGAIN_AFTER_MS};
 pub use app::{Ingest, IngestSettings, Limits};
 pub use failures::FAILURES_PER_MINUTE_MAX;
 pub use http::{not_found, router};

@@ -40,6 +40,9 @@ fn disk(dir: &Path, runs: bool) -> Vec<Finding> {
         return vec![Finding::fail(LOG, format!("{}: no directory above it exists", dir.display()))];
     };
     let so = there.display();
+    if !there.is_dir() {
+        return vec![Finding::fail(LOG, format!("{so} is no directory: name another one, log=embedded:DIR"))];
+    }
     if let Err(error) = access(there, Access::WRITE_OK | Access::EXEC_OK) {
         let user = rustix::process::geteuid().as_raw();
         return vec![Finding::fail(

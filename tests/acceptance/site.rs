@@ -156,7 +156,6 @@ pub(crate) fn key() -> String {
 
 async fn database() -> MariaDb {
     let database = MariaDb::start().await.unwrap();
-    let key = key();
     database
         .run(&format!(
             "INSERT INTO hosts (id, uuid, name) VALUES (1, '{HOST}', 'web-01');\n\
@@ -164,11 +163,11 @@ async fn database() -> MariaDb {
              INSERT INTO services (uuid, servicetemplate_id, host_id, name) VALUES ('{SERVICE}', 1, 1, 'Disk /');\n\
              INSERT INTO users (id) VALUES ({}), ({});\n\
              INSERT INTO contacts (uuid, user_id, host_push_notifications_enabled, service_push_notifications_enabled)\n\
-             VALUES ('{CONTACT}', {}, 1, 1);\n\
-             INSERT INTO systemsettings (`key`, value, section) VALUES ('SUDO_SERVER.API_KEY', '{key}', 'SUDO_SERVER');\n",
+             VALUES ('{CONTACT}', {}, 1, 1);\n",
             ANN.0, BOB.0, ANN.0
         ))
         .await
         .unwrap();
+    database.set_key(&key()).await.unwrap();
     database
 }

@@ -6,12 +6,11 @@ use std::path::Path;
 
 use bellwire_testkit::bellwire::{Bellwire, KEY, Setup};
 use bellwire_testkit::eventually::eventually;
+use bellwire_testkit::http;
 use bellwire_testkit::login::{Login, Mood};
 use bellwire_testkit::mariadb::MariaDb;
 use bellwire_testkit::ports;
 use bellwire_testkit::tab::{Front, Profile};
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
-use tokio::net::TcpStream;
 
 use crate::support::{PATIENCE, program};
 
@@ -31,11 +30,7 @@ async fn handshake(address: SocketAddr, user: &str, key: &str, headers: &[(&str,
          upgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
          sec-websocket-protocol: access_token, {key}\r\n{lines}\r\n"
     );
-    let mut stream = TcpStream::connect(address).await.unwrap();
-    stream.write_all(request.as_bytes()).await.unwrap();
-    let mut line = String::new();
-    BufReader::new(stream).read_line(&mut line).await.unwrap();
-    line.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or_else(|| panic!("{line:?}"))
+    http::open(address, &request).await.unwrap().status
 }
 
 async fn refused(node: &Bellwire, user: &str, key: &str, headers: &[(&str, &str)], status: u16, reason: &str) {
@@ -130,10 +125,13 @@ async fn a_changed_key_counts_without_a_restart() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("key");
     let node = beside(&login, &path).await;
+    let cookie = [("cookie", COOKIE)];
     let old = profile(&node, Front::V1, "7").open().await.unwrap();
+    assert_eq!(handshake(node.listen, "7", KEY, &cookie).await, 101, "it is the key that counts");
     fs::write(&path, OTHER_KEY).unwrap();
-    let gone = || async { Ok((handshake(node.listen, "7", KEY, &[]).await == 401).then_some(())) };
+    let gone = || async { Ok((handshake(node.listen, "7", KEY, &cookie).await == 401).then_some(())) };
     eventually("the old key counts no longer", PATIENCE, gone).await.unwrap();
+    refused(&node, "7", KEY, &cookie, 401, "key").await;
     let new = Profile { key: OTHER_KEY.to_owned(), ..profile(&node, Front::V2, "7") };
     new.open().await.unwrap();
     old.settle().await.unwrap();
@@ -151,11 +149,10 @@ async fn the_key_comes_from_openitcockpits_database() {
     let setup = setup.env("BELLWIRE_OPENITCOCKPIT_URL", login.url());
     let node = setup.env("BELLWIRE_MYSQL_FILE", database.cnf().display().to_string()).start().await.unwrap();
     let tab = profile(&node, Front::V2, "7").open().await.unwrap();
-    let set = |key: &str| format!("UPDATE systemsettings SET value = '{key}' WHERE `key` = 'SUDO_SERVER.API_KEY'");
-    database.run(&set(OTHER_KEY)).await.unwrap();
+    database.set_key(OTHER_KEY).await.unwrap();
     node.wait_metric("bellwire_gateway_shared_key_reads_total", &["changed"], 1.0, PATIENCE).await.unwrap();
     Profile { key: OTHER_KEY.to_owned(), ..profile(&node, Front::V2, "7") }.open().await.unwrap();
-    database.run(&set("UNSAVE_DEFAULT_CHANGE_ASAP")).await.unwrap();
+    database.set_key("UNSAVE_DEFAULT_CHANGE_ASAP").await.unwrap();
     node.wait_metric("bellwire_gateway_shared_key_reads_total", &["refused"], 1.0, PATIENCE).await.unwrap();
     let default = handshake(node.listen, "7", "UNSAVE_DEFAULT_CHANGE_ASAP", &[("cookie", COOKIE)]).await;
     assert_eq!(default, 401);

@@ -174,7 +174,12 @@ async fn broken_gateways_are_told_apart() {
     .await
     .unwrap();
     let bare = format!("ws://{}/bare", proxy.address);
-    expect(&["--gateway", &bare, "--ingest", &place], 2, &["gateway ws://"]).await;
+    expect(
+        &["--gateway", &bare, "--ingest", &place],
+        2,
+        &["gateway ws://", "does a proxy on the way leave out Upgrade and Connection?"],
+    )
+    .await;
     let away = format!("ws://{}/away", proxy.address);
     expect(&["--gateway", &away, "--ingest", &place], 2, &["refuses with 502", "the proxy in front"]).await;
     // Nobody was notified while no tab was open.
@@ -237,12 +242,7 @@ async fn it_is_let_in_where_logins_are_checked_and_users_must_be_known() {
     expect(&args, 0, &["notify to tab"]).await;
 
     // The key of the database, where nobody gives another one.
-    database
-        .run(&format!(
-            "INSERT INTO systemsettings (`key`, value, section) VALUES ('SUDO_SERVER.API_KEY', '{KEY}', 'SUDO_SERVER')"
-        ))
-        .await
-        .unwrap();
+    database.set_key(KEY).await.unwrap();
     let mut command = program("bellwire");
     command.arg("check").args(args).env("BELLWIRE_MYSQL_FILE", &cnf);
     let (code, text) = said(command).await;

@@ -132,7 +132,7 @@ async fn a_taken_port_and_a_log_that_cannot_be_written_have_failed() {
     command.env("BELLWIRE_LISTEN", taken.local_addr().unwrap().to_string());
     expect(command, &["FAIL listen: listen", "is taken by another program"]).await;
     let log = format!("embedded:{}", file.join("log").display());
-    expect(doctor(home.path(), &["--log", &log]), &["FAIL log: "]).await;
+    expect(doctor(home.path(), &["--log", &log]), &["FAIL log: ", "file is no directory"]).await;
 }
 
 #[tokio::test]
@@ -145,10 +145,15 @@ async fn the_broker_is_asked() {
     let wrong = url.replacen("://", "://nobody:wrong@", 1);
     let wrong =
         if url.contains('@') { format!("amqp://nobody:wrong@{}", url.rsplit_once('@').unwrap().1) } else { wrong };
-    let text = expect(with_key(doctor(home.path(), &["gateway", "--log", &wrong])), &["FAIL log: amqp://"]).await;
+    let text = expect(
+        with_key(doctor(home.path(), &["gateway", "--log", &wrong])),
+        &["FAIL log: amqp://", "Login was refused"],
+    )
+    .await;
     assert!(!text.contains("nobody:wrong"), "{text}");
     let dead = format!("amqp://{}", ports::free());
-    expect(with_key(doctor(home.path(), &["ingest", "--log", &dead])), &["FAIL log: amqp://"]).await;
+    expect(with_key(doctor(home.path(), &["ingest", "--log", &dead])), &["FAIL log: amqp://", "Connection refused"])
+        .await;
 }
 
 /// Stands in for openITCOCKPIT: this status at its login check, with this header and body.
@@ -211,7 +216,8 @@ async fn a_proxy_is_looked_through() {
     let lines = ["ok   through: ws://", "lets WebSockets through", "left a quiet tab alone for 2 s"];
     expect(through("/good", "2"), &lines).await;
     expect(through("/quick", "20"), &["FAIL through: ", "cut a quiet tab after", "proxy_read_timeout"]).await;
-    expect(through("/bare", "0"), &["FAIL through: "]).await;
+    expect(through("/bare", "0"), &["FAIL through: ", "does not pass on the handshake", "proxy_set_header Upgrade"])
+        .await;
     expect(through("/away", "0"), &["FAIL through: ", "reaches no gateway"]).await;
 }
 
@@ -229,12 +235,7 @@ async fn the_database_is_asked() {
     };
     expect(asked(""), &["FAIL key: openITCOCKPIT's database has no SUDO_SERVER.API_KEY"]).await;
     let hex = "0123456789abcdef".repeat(10);
-    database
-        .run(&format!(
-            "INSERT INTO systemsettings (`key`, value, section) VALUES ('SUDO_SERVER.API_KEY', '{hex}', 'SUDO_SERVER')"
-        ))
-        .await
-        .unwrap();
+    database.set_key(&hex).await.unwrap();
     let lines = [
         "ok   database: the one of",
         "ok   key: none is set here: that of openITCOCKPIT's database counts",
@@ -286,8 +287,8 @@ async fn keys_of_tokens_are_read() {
         command
     };
     let oct = r#"{"keys":[{"kty":"oct","k":"c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0LXNlY3JldA"}]}"#;
-    expect(asked(oct), &["ok   jwt: "]).await;
-    expect(asked("{}"), &["FAIL jwt: "]).await;
+    expect(asked(oct), &["ok   jwt: ", "has keys that tokens can be checked with"]).await;
+    expect(asked("{}"), &["FAIL jwt: ", "keys must be a JWKS"]).await;
 }
 
 #[tokio::test]

@@ -19,9 +19,11 @@ fn text(path: &str) -> String {
 
 /// What openITCOCKPIT's nginx has for the notifications, pages and the backend, with `more` behind it.
 async fn openitcockpit(address: SocketAddr, more: &str) -> Nginx {
+    assert!(more.is_empty() || more.contains(DEFAULT), "the lines go elsewhere: {more}");
+    let more = more.replace(DEFAULT, &address.to_string());
     let own = format!(
         r#"location /push_notifications {{
-            proxy_pass http://{DEFAULT};
+            proxy_pass http://{address};
             proxy_http_version 1.1;
             proxy_set_header Upgrade $http_upgrade;
             proxy_set_header Connection "upgrade";
@@ -30,8 +32,7 @@ async fn openitcockpit(address: SocketAddr, more: &str) -> Nginx {
         location / {{ return 200 "backend"; }}
         {more}"#
     );
-    assert!(own.contains(DEFAULT));
-    Nginx::start(&own.replace(DEFAULT, &address.to_string())).await.unwrap()
+    Nginx::start(&own).await.unwrap()
 }
 
 /// The head of the first request that comes, which gets no answer but an end.

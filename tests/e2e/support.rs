@@ -10,9 +10,7 @@ use serde_json::{Value, json};
 use tokio::process::Command;
 
 /// Long enough for anything on a machine that builds something else at the same time.
-pub(crate) use bellwire_testkit::tab::PATIENCE;
-
-pub(crate) const FRONTS: [Front; 3] = [Front::V1, Front::V2, Front::Native];
+pub(crate) use bellwire_testkit::tab::{FRONTS, PATIENCE};
 
 /// How often a test with chance in it is repeated.
 pub(crate) fn rounds() -> usize {

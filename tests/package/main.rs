@@ -24,6 +24,9 @@ const UNITS: [&str; 5] = [
     "/etc/systemd/system/push_notification.service",
 ];
 
+/// What is said of a setting that there is not, and of a file that is none of settings.
+const UNKNOWN: [&str; 2] = ["no such setting", "is not TOML"];
+
 /// Everything of Bellwire that has come to the system within a day.
 const LEFT: &str = "find / -xdev \\( -path /proc -o -path /tmp -o -path /var/log -o -path /var/tmp \\) -prune -o -newerct '-1 day' \
                     -ipath '*bellwire*' -print | grep -v -e target/ -e /src/ || true";
@@ -186,13 +189,22 @@ async fn the_settings_that_are_offered_exist() {
         text.lines().filter_map(|line| line.strip_prefix('#')).filter(|line| line.contains(" = ")).collect();
     assert!(offered.len() > 5, "{text}");
     let dir = tempfile::tempdir().unwrap();
-    let file = dir.path().join("bellwire.toml");
-    std::fs::write(&file, offered.join("\n")).unwrap();
-    let mut command = Command::new(binary("bellwire"));
-    command.env_clear().args(["config", "gateway", "--config"]).arg(&file);
-    let output = command.output().await.unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(!said.contains("no such setting") && !said.contains("is not TOML"), "{said}");
+    let unknown = async |line: &str| {
+        let file = dir.path().join("bellwire.toml");
+        std::fs::write(&file, line).unwrap();
+        let mut command = Command::new(binary("bellwire"));
+        let output = command.env_clear().args(["config", "gateway", "--config"]).arg(&file).output().await.unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        UNKNOWN.iter().any(|words| said.contains(words)).then_some(said)
+    };
+    for line in offered {
+        assert_eq!(unknown(line).await, None, "{line}");
+        // And it would be said.
+        let (name, value) = line.split_once(" = ").unwrap();
+        for wrong in [format!("{name}x = {value}"), format!("{name} = {value}\"")] {
+            assert!(unknown(&wrong).await.is_some(), "{wrong}");
+        }
+    }
 }
 
 /// What docs/openitcockpit.md tells to uncomment can be used, with files as they are on openITCOCKPIT's server.

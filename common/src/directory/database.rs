@@ -19,6 +19,7 @@ use super::DirectoryError;
 use super::credentials::{Credentials, CredentialsError, FILE_BYTES_MAX, Host};
 use crate::backoff::Backoff;
 use crate::metrics::{self, CounterSeries, GaugeSeries, HistogramSeries};
+use crate::watched::read_bounded;
 
 /// Most connections of a process.
 pub const CONNECTIONS_MAX: usize = 4;
@@ -27,6 +28,9 @@ pub const CONNECTIONS_MAX: usize = 4;
 const IDLE: Duration = Duration::from_secs(60);
 
 const KEEPALIVE: Duration = Duration::from_secs(30);
+
+/// When a server closes a connection that nobody used, unless it is told otherwise (`wait_timeout`): long after [`IDLE`].
+const SERVER_IDLE_SECONDS: usize = 8 * 3600;
 
 /// Largest packet, in bytes: a query of the most questions, and its answer.
 const PACKET_BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -54,7 +58,9 @@ struct Inner {
     state: Mutex<State>,
     up: GaugeSeries,
     seconds: HistogramSeries,
-    results: [CounterSeries; 3],
+    answered: CounterSeries,
+    refused: CounterSeries,
+    away: CounterSeries,
 }
 
 struct State {
@@ -63,13 +69,6 @@ struct State {
     is_up: bool,
     /// What was refused, and that was said.
     refused: Vec<String>,
-}
-
-#[derive(Clone, Copy)]
-enum Ended {
-    Answered,
-    Refused,
-    Away,
 }
 
 impl Database {
@@ -86,7 +85,9 @@ impl Database {
             state: Mutex::new(state),
             up,
             seconds: metrics::DIRECTORY_QUERY_SECONDS.with(&[]),
-            results: ["answered", "refused", "away"].map(|result| metrics::DIRECTORY_QUERIES.with(&[result])),
+            answered: metrics::DIRECTORY_QUERIES.with(&["answered"]),
+            refused: metrics::DIRECTORY_QUERIES.with(&["refused"]),
+            away: metrics::DIRECTORY_QUERIES.with(&["away"]),
         })))
     }
 
@@ -116,18 +117,18 @@ impl Database {
         match outcome {
             Ok(answer) => {
                 self.0.seconds.record(started.elapsed().as_secs_f64());
-                self.count(Ended::Answered);
+                self.0.answered.increment(1);
                 Ok(answer)
             }
             Err(Failed::Refused(error)) => {
-                self.count(Ended::Refused);
+                self.0.refused.increment(1);
                 if self.is_new(&error) {
                     warn!(error, "openITCOCKPIT's database refuses a query; the account may lack a right");
                 }
                 Err(DirectoryError::Refused(error))
             }
             Err(Failed::Away(error)) => {
-                self.count(Ended::Away);
+                self.0.away.increment(1);
                 self.on_away(&error);
                 Err(DirectoryError::Away)
             }
@@ -185,7 +186,7 @@ impl Database {
             .prefer_socket(false)
             // Given, so that no connection begins with a question for them.
             .max_allowed_packet(Some(PACKET_BYTES_MAX))
-            .wait_timeout(Some(28_800))
+            .wait_timeout(Some(SERVER_IDLE_SECONDS))
             .pool_opts(pool);
         match credentials.host {
             Host::Remote(host) => opts = opts.ip_or_hostname(host),
@@ -219,10 +220,6 @@ impl Database {
             state.refused.push(refused.to_owned());
         }
         is_new
-    }
-
-    fn count(&self, ended: Ended) {
-        self.0.results[ended as usize].increment(1);
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -266,12 +263,10 @@ async fn try_on(database: Weak<Inner>) {
 }
 
 fn read(path: &Path) -> Result<Credentials, CredentialsError> {
-    use std::io::Read;
-
-    let unreadable = |error: std::io::Error| CredentialsError::Unreadable(error.to_string());
-    let mut bytes = Vec::new();
-    let file = std::fs::File::open(path).map_err(unreadable)?;
-    file.take(FILE_BYTES_MAX as u64 + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    let bytes = read_bounded(path, FILE_BYTES_MAX as u64).map_err(|error| match error.kind() {
+        std::io::ErrorKind::FileTooLarge => CredentialsError::TooLarge,
+        _ => CredentialsError::Unreadable(error.to_string()),
+    })?;
     Credentials::parse(&bytes)
 }
 

@@ -20,6 +20,14 @@ pub(super) enum Key {
     User(i32),
 }
 
+/// Which of them a [`Key`] is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Kind {
+    Host,
+    Service,
+    User,
+}
+
 /// What the database says; none: there is no such thing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Answer {
@@ -73,12 +81,24 @@ impl Key {
         text.parse().ok().filter(|id: &i32| *id > 0 && id.to_string() == text).map(Self::User)
     }
 
-    /// Place of its kind in [`super::KINDS`].
-    pub(super) fn kind(&self) -> usize {
+    pub(super) fn kind(&self) -> Kind {
         match self {
-            Self::Host(_) => 0,
-            Self::Service(_) => 1,
-            Self::User(_) => 2,
+            Self::Host(_) => Kind::Host,
+            Self::Service(_) => Kind::Service,
+            Self::User(_) => Kind::User,
+        }
+    }
+}
+
+impl Kind {
+    pub(super) const ALL: [Self; 3] = [Self::Host, Self::Service, Self::User];
+
+    /// As the metric of lookups names it.
+    pub(super) fn label(self) -> &'static str {
+        match self {
+            Self::Host => "host",
+            Self::Service => "service",
+            Self::User => "user",
         }
     }
 }

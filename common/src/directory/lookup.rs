@@ -9,8 +9,8 @@ use tokio::time::{Instant, timeout_at};
 
 use super::database::Database;
 use super::desk::{Asked, Desk};
-use super::key::{Answer, Key};
-use super::{DirectoryError, KINDS, LOOKUP_MAX, QUERY_TIMEOUT, sql};
+use super::key::{Answer, Key, Kind};
+use super::{DirectoryError, LOOKUP_MAX, QUERY_TIMEOUT, sql};
 use crate::metrics::{self, CounterSeries};
 
 /// Answers, cached and batched. Clones share everything.
@@ -19,36 +19,38 @@ pub(super) struct Lookups(Arc<Inner>);
 
 struct Inner {
     database: Database,
-    desk: Mutex<Desk<oneshot::Sender<Result<Answer, Missing>>>>,
+    desk: Mutex<Desk<Ticket>>,
     began: Instant,
-    /// By kind of key and result.
-    results: [[CounterSeries; RESULTS.len()]; KINDS.len()],
+    results: HashMap<(Kind, Ended), CounterSeries>,
 }
 
-/// Results of a lookup, as its metric names them.
-const RESULTS: [&str; 8] = ["cached", "found", "unknown", "stale", "slow", "away", "refused", "overloaded"];
-
-#[derive(Clone, Copy)]
-enum Had {
+/// How a lookup ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Ended {
+    /// It was known.
     Cached,
+    /// The database has said it.
     Found,
+    /// The database has said that there is none.
     Unknown,
+    /// An old answer stood in.
     Stale,
-}
-
-/// Why there is no answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Missing {
+    /// There is none: it took too long.
     Slow,
+    /// There is none: the database does not answer.
     Away,
+    /// There is none: the database says no.
     Refused,
+    /// There is none: too many wait.
     Overloaded,
 }
 
 impl Lookups {
     pub(super) fn new(database: Database) -> Self {
         metrics::DIRECTORY_LOOKUPS.zero();
-        let results = KINDS.map(|kind| RESULTS.map(|result| metrics::DIRECTORY_LOOKUPS.with(&[kind, result])));
+        let pairs = Kind::ALL.into_iter().flat_map(|kind| Ended::ALL.map(|ended| (kind, ended)));
+        let series = |(kind, ended): (Kind, Ended)| metrics::DIRECTORY_LOOKUPS.with(&[kind.label(), ended.label()]);
+        let results = pairs.map(|pair| (pair, series(pair))).collect();
         Self(Arc::new(Inner { database, desk: Mutex::new(Desk::new()), began: Instant::now(), results }))
     }
 
@@ -63,8 +65,8 @@ impl Lookups {
                 Place::Waiting(ticket) => match timeout_at(deadline, ticket).await {
                     Ok(Ok(had)) => had.map(|answer| (found(&answer), answer)),
                     // Nobody carries questions any more: the runtime ends, or the task has failed.
-                    Ok(Err(_)) => Err(Missing::Away),
-                    Err(_) => Err(Missing::Slow),
+                    Ok(Err(_)) => Err(Ended::Away),
+                    Err(_) => Err(Ended::Slow),
                 },
             };
             answers.push(self.end(key, had));
@@ -76,14 +78,14 @@ impl Lookups {
         let now = self.now();
         if !self.0.database.is_up() {
             let fresh = self.desk().fresh(&key, now);
-            return Place::Here(fresh.map(|answer| (Had::Cached, answer)).ok_or(Missing::Away));
+            return Place::Here(fresh.map(|answer| (Ended::Cached, answer)).ok_or(Ended::Away));
         }
         let (sender, ticket) = oneshot::channel();
         let asked = self.desk().ask(key, sender, now, LOOKUP_MAX);
         match asked {
-            Asked::Known(answer) => Place::Here(Ok((Had::Cached, answer))),
-            Asked::Full => Place::Here(Err(Missing::Overloaded)),
-            Asked::Slow => Place::Here(Err(Missing::Slow)),
+            Asked::Known(answer) => Place::Here(Ok((Ended::Cached, answer))),
+            Asked::Full => Place::Here(Err(Ended::Overloaded)),
+            Asked::Slow => Place::Here(Err(Ended::Slow)),
             Asked::Wait => Place::Waiting(ticket),
             Asked::Carry => {
                 tokio::spawn(self.clone().carry());
@@ -93,15 +95,17 @@ impl Lookups {
     }
 
     /// Counts how it ended; an old answer is better than none.
-    fn end(&self, key: &Key, had: Result<(Had, Answer), Missing>) -> Option<Answer> {
-        let (result, answer) = match had {
-            Ok((found, answer)) => (found as usize, Some(answer)),
+    fn end(&self, key: &Key, had: Result<(Ended, Answer), Ended>) -> Option<Answer> {
+        let (ended, answer) = match had {
+            Ok((ended, answer)) => (ended, Some(answer)),
             Err(missing) => match self.desk().stale(key, self.now()) {
-                Some(answer) => (Had::Stale as usize, Some(answer)),
-                None => (Had::Stale as usize + 1 + missing as usize, None),
+                Some(answer) => (Ended::Stale, Some(answer)),
+                None => (missing, None),
             },
         };
-        self.0.results[key.kind()][result].increment(1);
+        if let Some(series) = self.0.results.get(&(key.kind(), ended)) {
+            series.increment(1);
+        }
         answer
     }
 
@@ -159,7 +163,7 @@ impl Lookups {
         self.0.began.elapsed()
     }
 
-    fn desk(&self) -> MutexGuard<'_, Desk<oneshot::Sender<Result<Answer, Missing>>>> {
+    fn desk(&self) -> MutexGuard<'_, Desk<Ticket>> {
         self.0.desk.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -180,19 +184,62 @@ impl Drop for Carrier<'_> {
     }
 }
 
+/// How one who waits is told: the answer, or why there is none.
+type Ticket = oneshot::Sender<Result<Answer, Ended>>;
+
 enum Place {
-    Here(Result<(Had, Answer), Missing>),
-    Waiting(oneshot::Receiver<Result<Answer, Missing>>),
+    Here(Result<(Ended, Answer), Ended>),
+    Waiting(oneshot::Receiver<Result<Answer, Ended>>),
 }
 
-fn found(answer: &Answer) -> Had {
-    if *answer == Answer::Nothing { Had::Unknown } else { Had::Found }
+fn found(answer: &Answer) -> Ended {
+    if *answer == Answer::Nothing { Ended::Unknown } else { Ended::Found }
 }
 
-fn missing(error: &DirectoryError) -> Missing {
+fn missing(error: &DirectoryError) -> Ended {
     match error {
-        DirectoryError::Away => Missing::Away,
-        DirectoryError::Busy => Missing::Overloaded,
-        DirectoryError::Refused(_) => Missing::Refused,
+        DirectoryError::Away => Ended::Away,
+        DirectoryError::Busy => Ended::Overloaded,
+        DirectoryError::Refused(_) => Ended::Refused,
+    }
+}
+
+impl Ended {
+    const ALL: [Self; 8] = [
+        Self::Cached,
+        Self::Found,
+        Self::Unknown,
+        Self::Stale,
+        Self::Slow,
+        Self::Away,
+        Self::Refused,
+        Self::Overloaded,
+    ];
+
+    /// As the metric names it.
+    fn label(self) -> &'static str {
+        match self {
+            Self::Cached => "cached",
+            Self::Found => "found",
+            Self::Unknown => "unknown",
+            Self::Stale => "stale",
+            Self::Slow => "slow",
+            Self::Away => "away",
+            Self::Refused => "refused",
+            Self::Overloaded => "overloaded",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is not in the catalogue would be counted nowhere.
+    #[test]
+    fn each_end_of_a_lookup_is_in_the_catalogue() {
+        let labels = metrics::DIRECTORY_LOOKUPS.0.labels;
+        assert_eq!(labels[0].values, Kind::ALL.map(Kind::label));
+        assert_eq!(labels[1].values, Ended::ALL.map(Ended::label));
     }
 }

@@ -93,19 +93,15 @@ pub(super) fn recheck(text: &str) -> Result<Duration, String> {
 }
 
 pub(super) fn allow(text: &str) -> Result<bool, String> {
-    match text {
-        "refuse" => Ok(false),
-        "allow" => Ok(true),
-        _ => Err(format!("must be refuse or allow, not `{text}`")),
-    }
+    one_of(text, "refuse", "allow")
 }
 
 pub(super) fn on(text: &str) -> Result<bool, String> {
-    match text {
-        "off" => Ok(false),
-        "on" => Ok(true),
-        _ => Err(format!("must be on or off, not `{text}`")),
-    }
+    one_of(text, "off", "on")
+}
+
+fn one_of(text: &str, no: &str, yes: &str) -> Result<bool, String> {
+    if text == yes || text == no { Ok(text == yes) } else { Err(format!("must be {no} or {yes}, not `{text}`")) }
 }
 
 pub(super) fn user_check(text: &str) -> Result<UserCheck, String> {
@@ -185,6 +181,8 @@ mod tests {
     fn words_have_their_limits() {
         assert_eq!(session_check("key-if-away"), Ok(SessionCheck::KeyIfAway));
         assert!(session_check("maybe").unwrap_err().contains("key-only"));
+        assert_eq!((allow("refuse"), allow("allow"), on("off"), on("on")), (Ok(false), Ok(true), Ok(false), Ok(true)));
+        assert!(allow("on").unwrap_err().contains("refuse or allow") && on("yes").unwrap_err().contains("off or on"));
         assert_eq!(recheck("30").unwrap(), RECHECK_MIN);
         assert!(recheck("29s").is_err() && recheck("25h").is_err());
         assert!(label("a_1").is_ok() && label("1a").is_err() && label("").is_err() && label("a-b").is_err());

@@ -252,7 +252,7 @@ pub(super) fn secret(text: &str) -> Result<Secret, String> {
 /// openITCOCKPIT's factory setting of the shared key, the seed value of its database: everybody knows it.
 pub const FACTORY_KEY: &str = "UNSAVE_DEFAULT_CHANGE_ASAP";
 
-pub(super) fn shared_key(text: &str) -> Result<Secret, String> {
+fn shared_key(text: &str) -> Result<Secret, String> {
     if text == FACTORY_KEY {
         return Err("is openITCOCKPIT's factory setting, which everybody knows; set another key there and here".into());
     }
@@ -262,7 +262,12 @@ pub(super) fn shared_key(text: &str) -> Result<Secret, String> {
 /// What a file holds as shared key, without the white space around it; openITCOCKPIT's factory setting only if that is
 /// allowed. The error never quotes it.
 pub fn shared_key_of(text: &str, allows_default: bool) -> Result<Secret, String> {
-    if allows_default { secret(text.trim()) } else { shared_key(text.trim()) }
+    shared_key_parser(allows_default)(text.trim())
+}
+
+/// Takes openITCOCKPIT's factory setting only if that is allowed.
+pub(super) fn shared_key_parser(allows_default: bool) -> fn(&str) -> Result<Secret, String> {
+    if allows_default { secret } else { shared_key }
 }
 
 /// The text of a PEM file with at least one certificate.

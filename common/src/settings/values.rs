@@ -138,7 +138,7 @@ impl<'a> Values<'a> {
 
     pub(super) fn shared_key(&mut self) -> Option<Secret> {
         let allows_default = self.given.get("shared-key-default").is_some_and(|given| given.text == "allow");
-        let parse = if allows_default { value::secret } else { value::shared_key };
+        let parse = value::shared_key_parser(allows_default);
         let rank = |name| self.given.get(name).map_or(0, |given: &Given| given.source.rank());
         let (value, file) = (rank("shared-key"), rank("shared-key-file"));
         if value > 0 && value == file {

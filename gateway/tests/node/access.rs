@@ -5,11 +5,10 @@ use bellwire_common::settings::{self, OpenItCockpit, SessionCheck, TlsFiles};
 use bellwire_testkit::bellwire::KEY;
 use bellwire_testkit::certs::Authority;
 use bellwire_testkit::eventually::eventually;
+use bellwire_testkit::http;
 use bellwire_testkit::login::{Login, Mood};
 use bellwire_testkit::tab::PATIENCE;
 use futures_util::future::join_all;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 
 use super::*;
 
@@ -54,15 +53,9 @@ async fn asking(site: OpenItCockpit, mode: SessionCheck, failures_per_address: u
 
 /// The status of a request with these header lines, and the whole head.
 pub(super) async fn answered(node: &Node, target: &str, lines: &str) -> (u16, String) {
-    let mut stream = TcpStream::connect(node.address).await.expect("connected");
     let request = format!("GET {target} HTTP/1.1\r\nhost: x\r\n{lines}\r\n");
-    stream.write_all(request.as_bytes()).await.expect("written");
-    let mut head = Vec::new();
-    while !head.ends_with(b"\r\n\r\n") {
-        head.push(stream.read_u8().await.expect("a head"));
-    }
-    let head = String::from_utf8(head).expect("text");
-    (head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status"), head)
+    let opened = http::open(node.address, &request).await.expect("a head");
+    (opened.status, opened.head)
 }
 
 pub(super) const UPGRADE: &str = "upgrade: websocket\r\nconnection: upgrade\r\nsec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
@@ -92,7 +85,7 @@ async fn a_login_opens_its_own_user() {
     let (log, login) = (log(), Login::start().await.expect("a site"));
     let node = checked(&log, &login, SessionCheck::Required).await;
     let mut tabs = Vec::new();
-    for front in [Front::V1, Front::V2, Front::Native] {
+    for front in FRONTS {
         tabs.push(tab_of(front, "7", &node).open().await.expect("let in"));
     }
     settle(&log, "7", "mark", &tabs.iter().collect::<Vec<_>>()).await;

@@ -1,7 +1,5 @@
 use super::*;
 
-const FRONTS: [Front; 3] = [Front::V1, Front::V2, Front::Native];
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_browser_shows_each_once_and_in_order() {
     let log = log();

@@ -2,9 +2,8 @@
 
 use bellwire_testkit::bellwire::KEY;
 use bellwire_testkit::eventually::eventually;
+use bellwire_testkit::http::{self, Opened};
 use bellwire_testkit::tab::PATIENCE;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 use super::*;
@@ -15,22 +14,18 @@ async fn handshake(node: &Node, user: &str) -> String {
 }
 
 /// The same with more header lines; the connection stays as long as it is held.
-async fn forwarded(node: &Node, user: &str, lines: &str) -> (String, TcpStream) {
-    let mut stream = TcpStream::connect(node.address).await.expect("connected");
+async fn forwarded(node: &Node, user: &str, lines: &str) -> (String, Option<Opened>) {
     let request = format!(
         "GET /push_notifications?userId={user}&browserUuid=b HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n\
          Connection: Upgrade, close\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
          Sec-WebSocket-Protocol: access_token, {KEY}\r\n{lines}\r\n"
     );
-    stream.write_all(request.as_bytes()).await.expect("written");
-    let mut answer = Vec::new();
-    while !(answer.starts_with(b"HTTP/1.1 101") && answer.ends_with(b"\r\n\r\n")) {
-        match stream.read_u8().await {
-            Ok(byte) => answer.push(byte),
-            Err(_) => break,
-        }
+    let opened = http::open(node.address, &request).await.expect("a head");
+    let head = opened.head.clone();
+    if opened.status == 101 {
+        return (head, Some(opened));
     }
-    (String::from_utf8(answer).expect("text"), stream)
+    (head + &opened.rest().await.expect("an end"), None)
 }
 
 async fn refused(node: &Node, user: &str, status: &str, words: &str) {

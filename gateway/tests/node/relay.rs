@@ -15,6 +15,7 @@ use bellwire_common::settings::TlsFiles;
 use bellwire_gateway::app::Relay;
 use bellwire_testkit::certs::Authority;
 use bellwire_testkit::mariadb::MariaDb;
+use bellwire_testkit::proxy::Proxy;
 use serde_json::Value;
 use tokio::sync::watch;
 use tokio::time::timeout;
@@ -246,14 +247,26 @@ async fn a_test_that_a_tab_asks_for_reaches_the_phone() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_relay_with_a_strange_certificate_is_told_nothing() {
-    let phone = Phone::start().await;
+    let mut phone = Phone::start().await;
+    // So that attempts can be seen which say nothing.
+    let proxy = Proxy::start(phone.address).await.expect("a proxy");
+    phone.address = proxy.address;
     let database = database(&phone, &[(7, "phone")]).await;
     let stranger = Authority::try_new("strangers").expect("a CA");
-    let log = log();
+    let strange = log();
     let strict = relay(&database, stranger.pem());
-    let node = Node::start_as(&log, GatewaySettings { relay: Some(strict), ..settings() }).await;
-    send_for(&log, "7", "short", 2_000).await;
-    // It gives up when the notification has expired: the drain waits for that.
-    node.drain(Duration::ZERO).await;
+    let node_of_others = Node::start_as(&strange, GatewaySettings { relay: Some(strict), ..settings() }).await;
+    send(&strange, "7", "refused").await;
+    // A second attempt is made when the first one has failed.
+    timeout(WITHIN, proxy.accepted(2)).await.expect("in time").expect("the proxy runs");
     assert!(phone.heard.borrow().is_empty());
+    drop(node_of_others);
+
+    // The same way, by one who trusts the relay's authority.
+    let log = log();
+    let node = node(&log, &database, &phone).await;
+    send(&log, "7", "told").await;
+    let pushes = phone.pushes(1).await;
+    assert!(pushes.iter().all(|push| push["title"] == "told"), "{pushes:?}");
+    node.drain(Duration::ZERO).await;
 }

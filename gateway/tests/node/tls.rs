@@ -11,8 +11,6 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 
 use super::*;
 
-const FRONTS: [Front; 3] = [Front::V1, Front::V2, Front::Native];
-
 /// A gateway with a certificate, and a client that trusts it.
 async fn start(log: &SharedLog) -> (Node, Arc<ClientConfig>) {
     let (authority, folder) = (Authority::try_new("servers").expect("a CA"), tempfile::tempdir().expect("a folder"));

@@ -80,7 +80,8 @@ pub(crate) fn certificates(option: &str, path: &Path) -> Result<Vec<Certificate<
     Ok(certificates)
 }
 
-/// Reads a whole file that must not be larger than `limit` bytes.
+/// Reads a whole file that must not be larger than `limit` bytes. `bellwire_common` has the same, and this small program does not
+/// depend on it.
 pub(crate) fn read_bounded(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     File::open(path)?.take(limit + 1).read_to_end(&mut bytes)?;

@@ -161,10 +161,22 @@ fn there_is_room_for_so_many_and_the_last_says_what_is_missing() {
     let alerts = decide_at(&payload(BATCH_ITEMS_MAX, "1,2,3"), Users::Label("who"), NOW);
     assert_eq!((alerts.decisions.len(), alerts.left_out), (999, 667));
     assert_eq!(notifies(alerts).iter().filter(|notify| !body(notify).is_empty()).count(), 3);
+}
 
-    let crowd = (0..100_000).map(|n| n.to_string()).collect::<Vec<_>>().join(",");
-    let alerts = decide_at(&payload(1, &crowd), Users::Label("who"), NOW);
-    assert_eq!((alerts.decisions.len(), alerts.left_out), (0, 1));
+/// They were once taken for alerts for which there was no room, and a request of nothing else for one without users.
+#[test]
+fn an_alert_has_so_many_users() {
+    let crowd = |users: usize| (0..users).map(|n| n.to_string()).collect::<Vec<_>>().join(",");
+    let decided = |users: &str| {
+        let payload = json!({"alerts": [{"labels": {"who": users}}, {"labels": {"who": "7"}}]});
+        let alerts = decide_at(&payload, Users::Label("who"), NOW);
+        (alerts.decisions.len(), alerts.crowded, alerts.left_out, alerts.unmapped)
+    };
+    assert_eq!(decided(&crowd(ALERT_USERS_MAX)), (ALERT_USERS_MAX, 0, 1, 0));
+    assert_eq!(decided(&crowd(ALERT_USERS_MAX + 1)), (1, 1, 0, 0));
+    assert_eq!(decided(&crowd(100_000)), (1, 1, 0, 0));
+    let alerts = decide_at(&json!({"alerts": [alert("firing")]}), Users::Path(&crowd(ALERT_USERS_MAX + 1)), NOW);
+    assert_eq!((alerts.decisions.len(), alerts.crowded), (0, 1));
 }
 
 #[test]

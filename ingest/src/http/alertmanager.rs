@@ -14,7 +14,7 @@ use serde::Serialize;
 use bellwire_common::metrics::INGEST_ALERTS_DROPPED;
 use bellwire_common::notification::{FieldError, Kind};
 
-use crate::alerts::{self, Alerts, Payload, Users};
+use crate::alerts::{self, ALERT_USERS_MAX, Alerts, Payload, Users};
 use crate::app::{Ingest, Outcome, Status};
 use crate::intake::{Terms, Verdict, parse, text};
 
@@ -26,6 +26,8 @@ struct Results<'a> {
     results: &'a [Outcome],
     #[serde(skip_serializing_if = "is_zero")]
     without_user: usize,
+    #[serde(skip_serializing_if = "is_zero")]
+    too_many_users: usize,
     #[serde(skip_serializing_if = "is_zero")]
     left_out: usize,
 }
@@ -61,23 +63,24 @@ async fn answer(ingest: &Ingest, users: Users<'_>, request: Request) -> Response
         Ok(alerts) => alerts,
         Err(refusal) => return refusal.into_response(),
     };
-    let Alerts { mut decisions, users: receivers, unmapped, left_out } = alerts;
+    let Alerts { mut decisions, users: receivers, unmapped, crowded, left_out } = alerts;
     ingest.turn_away(&mut decisions, &receivers, Kind::Service).await;
     INGEST_ALERTS_DROPPED.with(&["no_user"]).increment(unmapped as u64);
+    INGEST_ALERTS_DROPPED.with(&["too_many_users"]).increment(crowded as u64);
     INGEST_ALERTS_DROPPED.with(&["no_room"]).increment(left_out as u64);
     let outcomes = ingest.carry_out(decisions).await;
     let accepted = outcomes.iter().filter(|outcome| outcome.status == Status::Accepted).count();
     let is_unsafe = outcomes.iter().any(|outcome| outcome.status == Status::Unavailable);
-    let dropped = unmapped + left_out;
+    let dropped = unmapped + crowded + left_out;
     if is_unsafe || (accepted == 0 && !outcomes.is_empty()) {
         return problem::none_accepted(&outcomes, true);
     }
     if accepted == 0 && dropped > 0 {
-        return nobody(users);
+        return nobody(users, unmapped > 0, crowded > 0);
     }
     let is_whole = accepted == outcomes.len() && dropped == 0;
     let status = if is_whole { StatusCode::ACCEPTED } else { StatusCode::MULTI_STATUS };
-    problem::json(status, &Results { results: &outcomes, without_user: unmapped, left_out })
+    problem::json(status, &Results { results: &outcomes, without_user: unmapped, too_many_users: crowded, left_out })
 }
 
 fn decide(body: &[u8], users: Users<'_>, terms: Terms<'_>) -> Result<Alerts, Refusal> {
@@ -86,15 +89,23 @@ fn decide(body: &[u8], users: Users<'_>, terms: Terms<'_>) -> Result<Alerts, Ref
     payload.error().map_or_else(|| Ok(alerts::decide(&payload, users, terms)), |error| Err(Refusal::Json(error)))
 }
 
-/// There were alerts, and no user for any.
-fn nobody(users: Users<'_>) -> Response {
+/// There were alerts, and users that can be notified for none: some name nobody, or too many.
+fn nobody(users: Users<'_>, is_unmapped: bool, is_crowded: bool) -> Response {
     let field = match users {
         Users::Label(label) => format!("alerts[].labels.{label}"),
         Users::Path(_) => "path".to_owned(),
     };
-    let message = "must name the user, or several with commas between them; /v1/alertmanager/USER names them for all";
-    let error = FieldError { field: field.into(), message: message.to_owned() };
-    problem::answer(StatusCode::BAD_REQUEST, "no alert has a user", vec![error], &[])
+    let error = |message: String| FieldError { field: field.clone().into(), message };
+    let mut errors = Vec::new();
+    if is_unmapped {
+        let how = "must name the user, or several with commas between them; /v1/alertmanager/USER names them for all";
+        errors.push(error(how.to_owned()));
+    }
+    if is_crowded {
+        errors.push(error(format!("must name at most {ALERT_USERS_MAX} users")));
+    }
+    let detail = if is_crowded { "alerts have too many users, and none could be told" } else { "no alert has a user" };
+    problem::answer(StatusCode::BAD_REQUEST, detail, errors, &[])
 }
 
 fn is_zero(count: &usize) -> bool {

@@ -13,6 +13,7 @@ use bellwire_common::notification::limits::{
     TYPE_BYTES_MAX, URL_BYTES_MAX,
 };
 
+use crate::alerts::ALERT_USERS_MAX;
 use crate::app::USER_LABEL;
 use crate::intake::BATCH_ITEMS_MAX;
 
@@ -45,7 +46,10 @@ pub fn document() -> Value {
                 "operationId": "describe",
                 "summary": "This document",
                 "security": [{}],
-                "responses": {"200": {"description": "The document", "content": {"application/json": {"schema": {"type": "object"}}}}},
+                "responses": {
+                    "200": {"description": "The document", "content": {"application/json": {"schema": {"type": "object"}}}},
+                    "405": {"$ref": "#/components/responses/405"},
+                },
             }},
         },
         "components": {
@@ -214,6 +218,7 @@ fn schemas() -> Value {
             "properties": {
                 "results": results(),
                 "without_user": {"type": "integer", "minimum": 1, "description": "Alerts that name no user"},
+                "too_many_users": {"type": "integer", "minimum": 1, "description": format!("Alerts that name more than {ALERT_USERS_MAX} users")},
                 "left_out": {"type": "integer", "minimum": 1, "description": "Alerts for which there was no room"},
             },
         },
@@ -236,39 +241,59 @@ fn schemas() -> Value {
 }
 
 /// What may be said to any request.
-const REFUSALS: [(&str, &str); 9] = [
-    ("400", "It is not JSON, or none of it was accepted and fields are not as they must be"),
-    ("401", "A bearer token is needed"),
-    (
+struct Refused {
+    status: &'static str,
+    description: &'static str,
+    /// It says when to try again.
+    can_wait: bool,
+}
+
+const REFUSED: [Refused; 9] = [
+    Refused::new("400", "It is not JSON, or none of it was accepted and fields are not as they must be"),
+    Refused::new("401", "A bearer token is needed"),
+    Refused::new(
         "403",
         "The token may not send here; or a client certificate is missing; or neither is asked for, and the sender is not on this machine",
     ),
-    ("405", "Only POST is taken"),
-    ("408", "The body did not come in time"),
-    ("413", "The body is too large, or has too many notifications"),
-    ("415", "The body is compressed"),
-    ("429", "Too many wrong tokens came from this address"),
-    ("503", "The log does not take notifications now, or too much is in progress; try again"),
+    Refused::new("405", "The path has no such method: Allow says which it has"),
+    Refused::new("408", "The body did not come in time"),
+    Refused::new("413", "The body is too large, or has too many notifications"),
+    Refused::new("415", "The body is compressed"),
+    Refused::for_now("429", "Too many wrong tokens came from this address"),
+    Refused::for_now("503", "The log does not take notifications now, or too much is in progress; try again"),
 ];
 
+impl Refused {
+    const fn new(status: &'static str, description: &'static str) -> Self {
+        Self { status, description, can_wait: false }
+    }
+
+    const fn for_now(status: &'static str, description: &'static str) -> Self {
+        Self { status, description, can_wait: true }
+    }
+
+    fn response(&self) -> Value {
+        let mut response = refusal(self.description);
+        if self.can_wait {
+            response["headers"] = json!({"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds"}});
+        }
+        response
+    }
+}
+
 fn responses() -> Value {
-    REFUSALS.iter().map(|(status, description)| ((*status).to_owned(), refusal(description))).collect()
+    REFUSED.iter().map(|refused| (refused.status.to_owned(), refused.response())).collect()
 }
 
 fn with_refusals(mut responses: Value) -> Value {
-    for (status, _) in REFUSALS {
+    for Refused { status, .. } in &REFUSED {
         responses[status] = json!({"$ref": format!("#/components/responses/{status}")});
     }
     responses
 }
 
 fn refusal(description: &str) -> Value {
-    let mut response =
-        json!({"description": description, "content": {"application/problem+json": {"schema": schema("Problem")}}});
-    if description == REFUSALS[7].1 || description == REFUSALS[8].1 {
-        response["headers"] = json!({"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds"}});
-    }
-    response
+    json!({"description": description, "content": {"application/problem+json": {"schema": schema("Problem")}}})
 }
 
 fn answer(description: &str, name: &str) -> Value {

@@ -13,6 +13,7 @@ use bellwire_common::metrics;
 use bellwire_common::notification::FieldError;
 
 use crate::app::{Outcome, Status};
+use crate::failures::FAILURES_PER_MINUTE_MAX;
 use crate::intake::BATCH_ITEMS_MAX;
 
 use super::{BODY_BYTES_MAX, RETRY_AFTER_SECONDS};
@@ -23,8 +24,8 @@ pub const ERRORS_MAX: usize = 100;
 /// Why a request is refused as a whole.
 #[derive(Debug)]
 pub(crate) enum Refusal {
-    /// It is not a POST.
-    Method,
+    /// The path has another method; holds which.
+    Method(&'static str),
     /// It came without the certificate that senders need.
     ClientCertificate,
     /// It has no token, or a wrong one.
@@ -130,7 +131,7 @@ impl Refusal {
 
     fn label(&self) -> &'static str {
         match self {
-            Self::Method => "method",
+            Self::Method(_) => "method",
             Self::ClientCertificate => "client_certificate",
             Self::Token => "token",
             Self::Failures(_) => "failures",
@@ -149,7 +150,7 @@ impl Refusal {
 
     fn status(&self) -> StatusCode {
         match self {
-            Self::Method => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::Token => StatusCode::UNAUTHORIZED,
             Self::Failures(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::ClientCertificate | Self::NotLocal(_) | Self::Scope => StatusCode::FORBIDDEN,
@@ -163,14 +164,18 @@ impl Refusal {
 
     fn detail(&self) -> Cow<'static, str> {
         match self {
-            Self::Method => "only POST is taken here".into(),
+            Self::Method(allowed) => format!("only {allowed} is taken here").into(),
             Self::ClientCertificate => {
                 "a client certificate is needed that an authority of ingest-client-ca-file has signed (bellwire-notify \
                  --client-cert and --client-key, curl --cert and --key)"
                     .into()
             }
             Self::Token => "a bearer token of this ingest is needed".into(),
-            Self::Failures(_) => "too many wrong tokens came from this address".into(),
+            Self::Failures(seconds) => format!(
+                "more than {FAILURES_PER_MINUTE_MAX} wrong tokens came from this address within a minute: the next wrong one is \
+                 looked at in {seconds} s, a right one at any time"
+            )
+            .into(),
             Self::Scope => "this token may not send here: its scope (paths=) names other paths".into(),
             Self::NotLocal(NotLocal::Peer) => {
                 "without an ingest tokens file only senders on the same machine are let in".into()

@@ -6,7 +6,9 @@ use bellwire_common::notification::limits::*;
 use bellwire_common::watched::FILE_BYTES_MAX;
 use bellwire_ingest::http::{BODY_BYTES_MAX as REQUEST_BYTES_MAX, ERRORS_MAX, RETRY_AFTER_SECONDS};
 use bellwire_ingest::tokens::{TOKEN_BYTES_MAX, TOKEN_NAME_BYTES_MAX, TOKENS_MAX};
-use bellwire_ingest::{BATCH_ITEMS_MAX, FAILURES_PER_MINUTE_MAX, LABELS_MAX, Limits, SHOWN_AGAIN_AFTER_MS};
+use bellwire_ingest::{
+    ALERT_USERS_MAX, BATCH_ITEMS_MAX, FAILURES_PER_MINUTE_MAX, LABELS_MAX, Limits, SHOWN_AGAIN_AFTER_MS,
+};
 
 const DOC: &str = include_str!("../../../docs/ingest.md");
 
@@ -49,6 +51,7 @@ fn the_documented_limits_hold() {
         ("the tokens file", FILE_BYTES_MAX as i64, "bytes"),
         ("wrong tokens from one address", FAILURES_PER_MINUTE_MAX.into(), "in a minute"),
         ("labels, annotations of an alert", LABELS_MAX as i64, "names"),
+        ("users of an alert", ALERT_USERS_MAX as i64, "users"),
         ("an alert is the same notification for", (SHOWN_AGAIN_AFTER_MS / 1000) as i64, "seconds"),
     ];
     let section = DOC.split("## Limits").nth(1).unwrap().split("\n## ").next().unwrap();

@@ -12,7 +12,8 @@ use tower::ServiceExt;
 use bellwire_common::http::Peer;
 use bellwire_common::log::AppendError;
 use bellwire_ingest::http::BODY_BYTES_MAX;
-use bellwire_ingest::{BATCH_ITEMS_MAX, FAILURES_PER_MINUTE_MAX, Ingest, Tokens, router};
+use bellwire_ingest::{ALERT_USERS_MAX, BATCH_ITEMS_MAX, FAILURES_PER_MINUTE_MAX, Ingest, Tokens, router};
+use serde_json::json;
 
 use crate::support::{Act, Bench, post};
 
@@ -80,6 +81,7 @@ async fn refused_requests_are_counted_by_their_reason() {
     let slow = Body::from_stream(stream::pending::<std::io::Result<&str>>().boxed());
 
     bench.answer(Request::get(PATH).body(Body::empty()).unwrap()).await;
+    bench.post("/openapi.json", "").await;
     let ingest = Ingest::new(locked.settings.clone(), Arc::clone(&locked.log) as _);
     let stranger = || Request::post(PATH).extension(Peer("192.0.2.1:1".parse().unwrap())).body(Body::empty()).unwrap();
     for _ in 0..=FAILURES_PER_MINUTE_MAX {
@@ -101,8 +103,50 @@ async fn refused_requests_are_counted_by_their_reason() {
     let reasons = bellwire_common::metrics::INGEST_REQUESTS_REFUSED.0.labels[0].values;
     assert_eq!(reasons.len(), 14);
     for reason in reasons {
-        let expected = if *reason == "token" { FAILURES_PER_MINUTE_MAX.into() } else { 1 };
+        let expected = match *reason {
+            "token" => FAILURES_PER_MINUTE_MAX.into(),
+            // Of a path for senders, and of the document.
+            "method" => 2,
+            _ => 1,
+        };
         assert_eq!(refused(&handle, reason), expected, "{reason}");
     }
     assert_eq!(result(&handle, "invalid"), 0, "a refused request has no notifications");
+}
+
+/// Too many users were once told to be none.
+#[tokio::test]
+async fn alerts_that_become_nothing_are_counted_by_why_and_their_sender_is_told() {
+    let recorder = PrometheusBuilder::new().build_recorder();
+    let handle = recorder.handle();
+    let _guard = metrics::set_default_local_recorder(&recorder);
+    let bench = Bench::new();
+    let crowd = (1..=ALERT_USERS_MAX + 1).map(|n| n.to_string()).collect::<Vec<_>>().join(",");
+    let alerts = |users: &[&str]| {
+        let alerts: Vec<_> = users.iter().map(|users| json!({"labels": {"bellwire_user": users}})).collect();
+        json!({ "alerts": alerts }).to_string()
+    };
+    const PATH: &str = "/v1/alertmanager";
+    let told = async |path: &str, users: &[&str]| {
+        let problem = bench.post(path, alerts(users)).await.assert_problem(400);
+        let errors = problem["errors"].as_array().unwrap().iter();
+        errors.map(|error| format!("{}: {}", error["field"], error["message"]).replace('"', "")).collect::<Vec<_>>()
+    };
+    let many = format!("alerts[].labels.bellwire_user: must name at most {ALERT_USERS_MAX} users");
+    assert_eq!(told(PATH, &[&crowd]).await, [many.as_str()]);
+    let both = told(PATH, &["", &crowd]).await;
+    assert!(both.len() == 2 && both[0].contains("must name the user") && both[1] == many, "{both:?}");
+    let by_path = told(&format!("{PATH}/{crowd}"), &["7"]).await;
+    assert_eq!(by_path, [format!("path: must name at most {ALERT_USERS_MAX} users")]);
+    let some = bench.post(PATH, alerts(&["7", &crowd, "", "8"])).await;
+    assert_eq!(some.status, 207);
+    let (some, ids) = (some.json(), some.json()["results"].as_array().unwrap().len());
+    assert_eq!(
+        (ids, &some["too_many_users"], &some["without_user"], some.get("left_out")),
+        (2, &json!(1), &json!(1), None)
+    );
+
+    let dropped =
+        |reason: &str| value(&handle, &format!("bellwire_ingest_alerts_dropped_total{{reason=\"{reason}\"}}"));
+    assert_eq!(["too_many_users", "no_user", "no_room"].map(dropped), [4, 2, 0]);
 }

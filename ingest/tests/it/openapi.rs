@@ -8,17 +8,22 @@ use serde_json::{Map, Value, json};
 
 use bellwire_ingest::http::document;
 
-use crate::support::Bench;
+use crate::support::{Bench, post};
 
-fn examples(document: &Value) -> Vec<(String, Value)> {
-    let paths = document["paths"].as_object().unwrap().iter();
-    let of_path = |(path, operations): (&String, &Value)| {
-        let examples = operations["post"]["requestBody"]["content"]["application/json"]["examples"].as_object();
-        let examples = examples.cloned().unwrap_or_default();
-        let path = path.replace("{users}", operations["post"]["parameters"][0]["example"].as_str().unwrap_or_default());
-        examples.into_iter().map(move |(_, example)| (path.clone(), example["value"].clone())).collect::<Vec<_>>()
+/// Each with its operation and the path that it is posted to.
+fn examples(document: &Value) -> Vec<(&Value, String, &Value)> {
+    let posts =
+        document["paths"].as_object().unwrap().iter().filter_map(|(path, methods)| Some((path, methods.get("post")?)));
+    let of_path = |(path, post): (&String, &'_ Value)| {
+        let users = post["parameters"][0]["example"].as_str().unwrap_or_default();
+        path.replace("{users}", users)
     };
-    paths.flat_map(of_path).collect()
+    let of_post = |(path, post)| {
+        let path = of_path((path, post));
+        let examples = post["requestBody"]["content"]["application/json"]["examples"].as_object().unwrap();
+        examples.values().map(move |example| (post, path.clone(), &example["value"])).collect::<Vec<_>>()
+    };
+    posts.flat_map(of_post).collect()
 }
 
 #[test]
@@ -34,14 +39,29 @@ fn it_changes_only_on_purpose() {
 }
 
 #[tokio::test]
-async fn it_is_served_and_names_every_route() {
+async fn it_is_served_and_its_methods_are_those_that_there_are() {
     let bench = Bench::new();
     let served = bench.answer(Request::get("/openapi.json").body(Body::empty()).unwrap()).await;
     assert_eq!((served.status, served.header("content-type")), (200, "application/json"));
     assert_eq!(served.json(), document());
-    for path in document()["paths"].as_object().unwrap().keys().filter(|path| *path != "/openapi.json") {
-        let answer = bench.post(&path.replace("{users}", "7"), "").await;
-        assert_eq!(answer.status, 400, "{path}");
+    for (path, methods) in document()["paths"].as_object().unwrap() {
+        let (path, mut allowed) = (path.replace("{users}", "7"), Vec::new());
+        for method in ["GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"] {
+            let request = post(&path).method(method).body(Body::empty()).unwrap();
+            let answer = bench.answer(request).await;
+            assert_eq!(answer.status != 405, methods.get(method.to_lowercase()).is_some(), "{method} {path}: {answer}");
+            assert_ne!(answer.status, 404, "{path}");
+            if answer.status == 405 {
+                answer.assert_problem(405);
+                allowed = answer.header("allow").split(',').map(|method| method.trim().to_lowercase()).collect();
+            }
+        }
+        // Whoever may GET may ask for the head alone.
+        allowed.retain(|method| method != "head");
+        assert_eq!(allowed, methods.as_object().unwrap().keys().cloned().collect::<Vec<_>>(), "{path}");
+        for (method, operation) in methods.as_object().unwrap() {
+            assert!(operation["responses"]["405"].is_object(), "{method} {path}");
+        }
     }
 }
 
@@ -50,11 +70,18 @@ async fn its_examples_are_accepted() {
     let document = document();
     let all = examples(&document);
     assert_eq!(all.len(), 6);
-    for (path, example) in all {
+    for (operation, path, example) in all {
         let answer = Bench::new().post(&path, example.to_string()).await;
         let good = if path == "/message" { 200 } else { 202 };
         assert_eq!(answer.status, good, "{path} {example}: {answer}");
-        assert!(document["paths"].to_string().contains(&format!("\"{good}\"")));
+        let said = &operation["responses"][good.to_string()]["content"][answer.header("content-type")]["schema"];
+        let schema = document.pointer(said["$ref"].as_str().unwrap().trim_start_matches('#')).unwrap();
+        for (field, value) in answer.json().as_object().unwrap() {
+            assert!(schema["properties"].get(field).is_some(), "{path}: {field} = {value} is not in the document");
+        }
+        for field in schema["required"].as_array().unwrap() {
+            assert!(answer.json().get(field.as_str().unwrap()).is_some(), "{path}: no {field} in {answer}");
+        }
     }
 }
 

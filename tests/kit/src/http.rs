@@ -81,6 +81,44 @@ pub async fn request_over(
         .with_context(|| format!("{method} http://{address}{path}"))
 }
 
+/// The head of an answer, with what comes behind it: for requests that are written by hand, and answers that may not end.
+pub struct Opened {
+    /// The status code.
+    pub status: u16,
+    /// The whole head, with its empty line.
+    pub head: String,
+    /// The connection, as long as this is held.
+    pub stream: BufReader<Connection>,
+}
+
+impl Opened {
+    /// Everything that comes behind the head until the connection ends.
+    pub async fn rest(mut self) -> Result<String> {
+        let mut rest = String::new();
+        timeout(DEADLINE, self.stream.read_to_string(&mut rest)).await.context("the answer does not end")??;
+        Ok(rest)
+    }
+}
+
+/// Writes a request as it stands, and reads the head of what is answered.
+pub async fn open(address: SocketAddr, request: &str) -> Result<Opened> {
+    let opened = async {
+        let mut stream = BufReader::new(certs::connect(address, None).await?);
+        stream.write_all(request.as_bytes()).await?;
+        let mut head = String::new();
+        while !head.ends_with("\r\n\r\n") {
+            ensure!(stream.read_line(&mut head).await? > 0, "the connection ended within the head {head:?}");
+        }
+        let status = status(&head)?;
+        Ok(Opened { status, head, stream })
+    };
+    timeout(DEADLINE, opened).await.with_context(|| format!("no answer within {DEADLINE:?} to {request}"))?
+}
+
+fn status(head: &str) -> Result<u16> {
+    head.split(' ').nth(1).and_then(|status| status.parse().ok()).with_context(|| format!("bad answer {head:?}"))
+}
+
 async fn exchange(
     tls: Option<&Arc<ClientConfig>>,
     address: SocketAddr,
@@ -107,9 +145,7 @@ async fn exchange(
 }
 
 async fn read_response(stream: &mut BufReader<Connection>) -> Result<Response> {
-    let first = line(stream).await?;
-    let status =
-        first.split(' ').nth(1).and_then(|s| s.parse().ok()).with_context(|| format!("bad answer {first:?}"))?;
+    let status = status(&line(stream).await?)?;
     let mut headers = Vec::new();
     loop {
         let line = line(stream).await?;

@@ -130,8 +130,18 @@ impl MariaDb {
              INSERT INTO services (uuid, servicetemplate_id, host_id, name) VALUES ('{template_service}', 1, 1, NULL);\n\
              INSERT INTO users (id) VALUES (7), (8), (9);\n\
              INSERT INTO contacts (uuid, user_id, host_push_notifications_enabled, service_push_notifications_enabled)\n\
-             VALUES (UUID(), 7, 1, 1), (UUID(), 7, 0, 0), (UUID(), 8, 1, 0), (UUID(), NULL, 1, 1);\n\
-             INSERT INTO systemsettings (`key`, value, section) VALUES ('SUDO_SERVER.API_KEY', '{key}', 'SUDO_SERVER');\n"
+             VALUES (UUID(), 7, 1, 1), (UUID(), 7, 0, 0), (UUID(), 8, 1, 0), (UUID(), NULL, 1, 1);\n"
+        ))
+        .await?;
+        self.set_key(key).await
+    }
+
+    /// Sets the shared key, in place of the one that there was.
+    pub async fn set_key(&self, key: &str) -> Result<()> {
+        let key = key.replace('\\', r"\\").replace('\'', "''");
+        self.run(&format!(
+            "DELETE FROM systemsettings WHERE `key` = 'SUDO_SERVER.API_KEY';\n\
+             INSERT INTO systemsettings (`key`, value, section) VALUES ('SUDO_SERVER.API_KEY', '{key}', 'SUDO_SERVER')"
         ))
         .await
     }

@@ -16,6 +16,7 @@ pub struct Proxy {
     pub address: SocketAddr,
     carries: watch::Sender<bool>,
     answers: watch::Sender<bool>,
+    accepted: watch::Receiver<usize>,
     task: JoinHandle<()>,
 }
 
@@ -26,13 +27,21 @@ impl Proxy {
         let address = listener.local_addr()?;
         let (carries, seen) = watch::channel(true);
         let (answers, back) = watch::channel(true);
+        let (count, accepted) = watch::channel(0);
         let task = tokio::spawn(async move {
             let mut connections = JoinSet::new();
             while let Ok((client, _)) = listener.accept().await {
+                count.send_modify(|count| *count += 1);
                 connections.spawn(carry(client, target, seen.clone(), back.clone()));
             }
         });
-        Ok(Self { address, carries, answers, task })
+        Ok(Self { address, carries, answers, accepted, task })
+    }
+
+    /// Waits until so many connections have come.
+    pub async fn accepted(&self, count: usize) -> Result<()> {
+        self.accepted.clone().wait_for(|accepted| *accepted >= count).await?;
+        Ok(())
     }
 
     /// From now on nothing comes through, on old connections and new ones; none is closed.

@@ -42,6 +42,9 @@ pub enum Front {
     Native,
 }
 
+/// All of them.
+pub const FRONTS: [Front; 3] = [Front::V1, Front::V2, Front::Native];
+
 /// Whose tab it is and where it connects.
 #[derive(Debug, Clone)]
 pub struct Profile {
