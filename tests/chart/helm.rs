@@ -1,8 +1,9 @@
 //! The real helm, of both generations, on the real chart.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock};
 
 use crate::objects::Objects;
 
@@ -13,8 +14,8 @@ pub(crate) struct Values {
     pub(crate) name: String,
     /// In this order; the last wins.
     pub(crate) files: Vec<PathBuf>,
-    /// As YAML, behind the files.
-    pub(crate) text: String,
+    /// As YAML, behind the files, the last wins.
+    pub(crate) texts: Vec<String>,
 }
 
 /// The two that a chart of `apiVersion: v2` must please.
@@ -27,6 +28,8 @@ pub(crate) enum Helm {
 pub(crate) const BOTH: [Helm; 2] = [Helm::V3, Helm::V4];
 /// Those that tests/chart/tools has schemas of: the oldest that the chart takes, the newest, and two between.
 pub(crate) const KUBERNETES: [&str; 4] = ["1.30", "1.33", "1.35", "1.37"];
+/// What is rendered for where the version is of no matter.
+pub(crate) const LATE: &str = KUBERNETES[2];
 pub(crate) const RELEASE: &str = "push";
 pub(crate) const NAMESPACE: &str = "alerting";
 
@@ -53,17 +56,20 @@ pub(crate) fn tools() -> &'static Path {
 impl Values {
     /// The chart's own values with these over them.
     pub(crate) fn text(name: &str, text: &str) -> Self {
-        Self { name: name.to_owned(), files: Vec::new(), text: text.to_owned() }
+        Self { name: name.to_owned(), files: Vec::new(), texts: vec![text.to_owned()] }
     }
 
     /// A file of the chart.
     pub(crate) fn file(path: &str) -> Self {
-        Self { name: path.to_owned(), files: vec![chart().join(path)], text: String::new() }
+        Self { name: path.to_owned(), files: vec![chart().join(path)], texts: Vec::new() }
     }
 
     /// These, and others over them.
     pub(crate) fn and(&self, name: &str, text: &str) -> Self {
-        Self { name: format!("{} {name}", self.name), files: self.files.clone(), text: format!("{}\n{text}", self.text) }
+        let mut more = self.clone();
+        more.name = format!("{}, {name}", self.name);
+        more.texts.push(text.to_owned());
+        more
     }
 }
 
@@ -84,9 +90,9 @@ impl Helm {
         for file in &values.files {
             command.arg("--values").arg(file);
         }
-        if !values.text.trim().is_empty() {
-            let file = dir.path().join("values.yaml");
-            std::fs::write(&file, &values.text).unwrap();
+        for (at, text) in values.texts.iter().enumerate() {
+            let file = dir.path().join(format!("{at}.yaml"));
+            std::fs::write(&file, text).unwrap();
             command.arg("--values").arg(file);
         }
         command.output().unwrap()
@@ -100,10 +106,17 @@ impl Helm {
         if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
     }
 
-    /// The text of what must render.
+    /// The text of what must render. Several tests look at the same.
     pub(crate) fn render(self, values: &Values) -> String {
-        self.try_render(values, KUBERNETES[2], RELEASE)
-            .unwrap_or_else(|error| panic!("{self:?}, {}: {error}", values.name))
+        static DONE: Mutex<BTreeMap<String, String>> = Mutex::new(BTreeMap::new());
+        let key = format!("{self:?} {:?} {:?}", values.files, values.texts);
+        let done = DONE.lock().unwrap().get(&key).cloned();
+        done.unwrap_or_else(|| {
+            let rendered = self.try_render(values, LATE, RELEASE);
+            let text = rendered.unwrap_or_else(|error| panic!("{self:?}, {}: {error}", values.name));
+            DONE.lock().unwrap().insert(key, text.clone());
+            text
+        })
     }
 
     /// The objects of what must render.

@@ -1,7 +1,9 @@
 //! Rendered objects, and ways to what in them tests look at.
 
+use std::borrow::Cow;
 use std::fmt;
 
+use serde::Deserialize;
 use serde_json::Value;
 
 /// All objects of a render, in its order.
@@ -46,15 +48,21 @@ pub(crate) fn selects(selector: &Value, labels: &Value) -> bool {
     !wanted.is_empty() && wanted.iter().all(|(name, value)| labels.get(name) == Some(value))
 }
 
+/// Kubernetes reads YAML 1.1, where 0440 is octal.
+fn octal(line: &str) -> Cow<'_, str> {
+    let number = line.split_once("Mode: 0").and_then(|(before, digits)| Some((before, u32::from_str_radix(digits, 8).ok()?)));
+    number.map_or(line.into(), |(before, number)| format!("{before}Mode: {number}").into())
+}
+
 // === impl Objects ===
 
 impl Objects {
     /// Those of a YAML stream. A key that comes twice is an error.
     pub(crate) fn parse(yaml: &str) -> Result<Self, String> {
+        let yaml: Vec<_> = yaml.lines().map(octal).collect();
         let mut found = Vec::new();
-        for document in serde_yaml_ng::Deserializer::from_str(yaml) {
-            let value: serde_yaml_ng::Value =
-                serde::Deserialize::deserialize(document).map_err(|error| format!("{error} in\n{yaml}"))?;
+        for document in serde_yaml_ng::Deserializer::from_str(&yaml.join("\n")) {
+            let value = serde_yaml_ng::Value::deserialize(document).map_err(|error| error.to_string())?;
             // Empty documents are what templates leave that render nothing.
             if !value.is_null() {
                 found.push(Object(serde_json::to_value(value).map_err(|error| error.to_string())?));

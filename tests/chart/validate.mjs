@@ -13,6 +13,7 @@ const schemas = process.argv[2];
 const models = {
     "cert-manager.io": "@kubernetes-models/cert-manager",
     "gateway.networking.k8s.io": "@kubernetes-models/gateway-api",
+    "networking.istio.io": "@kubernetes-models/istio",
     "keda.sh": "@kubernetes-models/keda",
     "monitoring.coreos.com": "@kubernetes-models/prometheus-operator",
 };
@@ -78,7 +79,7 @@ async function problems({ version, object }) {
     const [group, name] = object.apiVersion.includes("/") ? object.apiVersion.split("/") : ["", object.apiVersion];
     if (models[group]) return byModel(models[group], object);
     const own = new URL(`schemas/${group}_${name}_${object.kind}.json`, import.meta.url).pathname;
-    if (existsSync(own)) return bySchema(own)(object);
+    if (existsSync(own)) return bySchema(own, join(schemas, version, "_definitions.json"))(object);
     const file = [object.kind.toLowerCase(), group.split(".")[0], name].filter((part) => part).join("-");
     return bySchema(join(schemas, version, `${file}.json`), join(schemas, version, "_definitions.json"))(object);
 }
