@@ -137,10 +137,7 @@
 {{- $hasMin := not (kindIs "invalid" $pdb.minAvailable) -}}
 {{- $hasMax := not (kindIs "invalid" $pdb.maxUnavailable) -}}
 {{- if and $pdb.enabled $hasMin $hasMax -}}
-{{ println (printf "%s.podDisruptionBudget has minAvailable and maxUnavailable: Kubernetes takes one of the two; set the other to null." $component) }}
-{{- end -}}
-{{- if and $pdb.enabled (not $hasMin) (not $hasMax) -}}
-{{ println (printf "%s.podDisruptionBudget needs maxUnavailable or minAvailable." $component) }}
+{{ println (printf "%s.podDisruptionBudget has minAvailable and maxUnavailable: Kubernetes takes one of the two." $component) }}
 {{- end -}}
 {{- end -}}
 {{- with .Values.gateway.autoscaling -}}
@@ -187,6 +184,12 @@
 {{- end -}}
 {{- end -}}
 
+{{- define "bellwire.validate.image" -}}
+{{- if and (eq .Values.image.tag "latest") (not .Values.image.digest) -}}
+{{ println "image.tag must not be latest: pods of one release would run different versions; name a version, or a digest." }}
+{{- end -}}
+{{- end -}}
+
 {{/* Settings that the chart must know itself, and the value that they have. */}}
 {{- define "bellwire.validate.config" -}}
 {{- $known := dict "listen" "listenAddress" "ingest-listen" "listenAddress" "admin-listen" "listenAddress" "log" "rabbitmq, or standalone.persistence" "amqp-user-file" "rabbitmq" "amqp-password-file" "rabbitmq" "amqp-ca-file" "rabbitmq" "shards" "shards.count" "shards-also" "shards.next" "drain-seconds" "drain.seconds of the component" "tls-cert-file" "tls" "tls-key-file" "tls" "admin-tls" "tls.admin" "shared-key" "openitcockpit.sharedKey: a secret does not belong into a ConfigMap" "shared-key-file" "openitcockpit.sharedKey" "mysql-file" "openitcockpit.mysql" "ingest-tokens-file" "ingest.tokens" "jwt-keys-file" "jwt" -}}
@@ -206,7 +209,7 @@
 {{- end -}}
 
 {{- define "bellwire.validate" -}}
-{{- $names := list "drain" "access" "intake" "tls" "shards" "exposure" "config" -}}
+{{- $names := list "image" "drain" "access" "intake" "tls" "shards" "exposure" "config" -}}
 {{- if eq .Values.mode "cluster" }}{{ $names = concat $names (list "rabbitmq" "scaling") }}{{ end -}}
 {{- $problems := list -}}
 {{- range $name := $names -}}
