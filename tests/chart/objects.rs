@@ -3,16 +3,15 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use serde::Deserialize;
 use serde_json::Value;
 
 /// All objects of a render, in its order.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Objects(pub(crate) Vec<Object>);
 
-/// One of them.
+/// One of them, and the template that it comes from, where helm says so.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Object(pub(crate) Value);
+pub(crate) struct Object(pub(crate) Value, pub(crate) String);
 
 /// A pod, or what pods are made of.
 #[derive(Debug, Clone, Copy)]
@@ -59,13 +58,15 @@ fn octal(line: &str) -> Cow<'_, str> {
 impl Objects {
     /// Those of a YAML stream. A key that comes twice is an error.
     pub(crate) fn parse(yaml: &str) -> Result<Self, String> {
-        let yaml: Vec<_> = yaml.lines().map(octal).collect();
         let mut found = Vec::new();
-        for document in serde_yaml_ng::Deserializer::from_str(&yaml.join("\n")) {
-            let value = serde_yaml_ng::Value::deserialize(document).map_err(|error| error.to_string())?;
+        for document in yaml.split("---\n") {
+            let source = document.lines().find_map(|line| line.strip_prefix("# Source: ")).unwrap_or_default();
+            let text: Vec<_> = document.lines().map(octal).collect();
+            let wrong = |error: &dyn fmt::Display| format!("{error} in {source}:\n{document}");
+            let value: serde_yaml_ng::Value = serde_yaml_ng::from_str(&text.join("\n")).map_err(|error| wrong(&error))?;
             // Empty documents are what templates leave that render nothing.
             if !value.is_null() {
-                found.push(Object(serde_json::to_value(value).map_err(|error| error.to_string())?));
+                found.push(Object(serde_json::to_value(value).map_err(|error| wrong(&error))?, source.to_owned()));
             }
         }
         Ok(Self(found))
@@ -108,10 +109,9 @@ impl Object {
         text(&self.0, "/apiVersion").split_once('/').map_or("", |(group, _)| group)
     }
 
-    /// Whether it is of Kubernetes' own kinds.
-    pub(crate) fn is_builtin(&self) -> bool {
-        let group = self.group();
-        !group.contains('.') || (group.ends_with(".k8s.io") && group != "gateway.networking.k8s.io")
+    /// Whether values brought it as it is.
+    pub(crate) fn is_extra(&self) -> bool {
+        self.1.contains("extra")
     }
 
     pub(crate) fn is_hook(&self) -> bool {

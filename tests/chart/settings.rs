@@ -12,6 +12,7 @@ use crate::sets;
 /// A pod's settings.
 pub(crate) struct Settings {
     role: String,
+    flags: Vec<String>,
     file: String,
 }
 
@@ -23,7 +24,8 @@ pub(crate) fn of(objects: &Objects, pod: Pod<'_>) -> Option<Settings> {
     let volume = list(pod.spec, "/volumes").iter().find(|volume| volume["name"] == mount["name"])?;
     let map = objects.find("ConfigMap", text(volume, "/configMap/name"))?;
     let file = map.0["data"].get(path.rsplit('/').next()?)?.as_str()?.to_owned();
-    Some(Settings { role: text(container, "/args/0").to_owned(), file })
+    let mut flags = list(container, "/args").iter().filter_map(Value::as_str).map(str::to_owned);
+    Some(Settings { role: flags.next()?, flags: flags.collect(), file })
 }
 
 // === impl Settings ===
@@ -52,7 +54,7 @@ impl Settings {
         std::fs::write(&file, &self.file).unwrap();
         let mut command = Command::new(binary("bellwire"));
         command.env_clear().envs(variables.iter().copied()).stdin(Stdio::null());
-        let output = command.args(["config", &self.role, "--config"]).arg(&file).output().unwrap();
+        let output = command.args(["config", &self.role, "--config"]).arg(&file).args(&self.flags).output().unwrap();
         let complaint = said(&output.stderr);
         (!output.status.success() || !complaint.is_empty()).then_some(complaint)
     }

@@ -26,7 +26,8 @@ pub(super) const RULES: &[Rule] = &[
                         ("runAsGroup", either("/runAsGroup").is_null() || either("/runAsGroup").as_u64() > Some(0)),
                         ("seccompProfile", text(either("/seccompProfile"), "/type") == "RuntimeDefault"),
                         ("allowPrivilegeEscalation", own["allowPrivilegeEscalation"] == false),
-                        ("readOnlyRootFilesystem", own["readOnlyRootFilesystem"] == true),
+                        // Not in the standard; those that values bring may do without.
+                        ("readOnlyRootFilesystem", own["readOnlyRootFilesystem"] == true || !is_ours(container)),
                         ("privileged", own.get("privileged").is_none()),
                         ("capabilities.drop", list(own, "/capabilities/drop") == [json!("ALL")]),
                         ("capabilities.add", own.pointer("/capabilities/add").is_none()),
@@ -65,6 +66,8 @@ pub(super) const RULES: &[Rule] = &[
                 for container in pod.containers() {
                     let mounts = list(container, "/volumeMounts").iter();
                     let fixed = mounts.filter(|m| m.get("subPath").is_some() || m.get("subPathExpr").is_some());
+                    // Settings are read once: pods are replaced when they change.
+                    let fixed = fixed.filter(|mount| mount["name"] != "config");
                     found.extend(fixed.map(|mount| format!("{}: {mount}", pod.of)));
                     let variables = list(container, "/env").iter();
                     // Those that values bring have other names.
@@ -73,7 +76,7 @@ pub(super) const RULES: &[Rule] = &[
                 }
             }
         },
-        plant: |objects| edit(objects, "Deployment", "/spec/template/spec/containers/0/volumeMounts", json!([{"subPath": "x"}])),
+        plant: |objects| edit(objects, "Deployment", "/spec/template/spec/containers/0/volumeMounts", json!([{"name": "tokens", "subPath": "x"}])),
     },
     Rule {
         name: "pods get the time that they need to end",
@@ -125,7 +128,13 @@ pub(super) const RULES: &[Rule] = &[
             found.extend(roles.map(Object::to_string));
         },
         plant: |objects| {
-            objects.0.push(Object(json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": {}})));
+            let role = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": {}});
+            objects.0.push(Object(role, String::new()));
         },
     },
 ];
+
+/// Whether a container runs the chart's image, and not one that values bring.
+fn is_ours(container: &Value) -> bool {
+    ["gateway", "ingest", "standalone", "check"].contains(&text(container, "/name"))
+}

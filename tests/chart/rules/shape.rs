@@ -58,7 +58,7 @@ pub(super) const RULES: &[Rule] = &[
         check: |objects, found| {
             const LABELS: [&str; 4] =
                 ["helm.sh/chart", "app.kubernetes.io/name", "app.kubernetes.io/instance", "app.kubernetes.io/managed-by"];
-            for object in &objects.0 {
+            for object in objects.0.iter().filter(|object| !object.is_extra()) {
                 if text(&object.0, "/metadata/namespace") != NAMESPACE {
                     found.push(format!("{object} is in {}", object.0["metadata"]["namespace"]));
                 }
@@ -117,10 +117,11 @@ pub(super) const RULES: &[Rule] = &[
                     found.push(policy.to_string());
                 }
                 // Names are asked for by TCP, too, when the answer is long.
-                let ports = list(&policy.0, "/spec/egress").iter().flat_map(|rule| list(rule, "/ports"));
-                let dns: BTreeSet<_> = ports.filter(|p| p["port"] == 53).map(|p| text(p, "/protocol")).collect();
-                if dns != BTreeSet::from(["TCP", "UDP"]) {
-                    found.push(format!("{policy}: DNS by {dns:?}"));
+                let ports: Vec<_> = list(&policy.0, "/spec/egress").iter().flat_map(|rule| list(rule, "/ports")).collect();
+                let udp: Vec<_> = ports.iter().filter(|port| text(port, "/protocol") == "UDP").collect();
+                let is_both = |udp: &&Value| ports.iter().any(|p| p["port"] == udp["port"] && text(p, "/protocol") == "TCP");
+                if udp.is_empty() || !udp.iter().all(|udp| is_both(udp)) {
+                    found.push(format!("{policy}: DNS by UDP alone, or not at all"));
                 }
             }
         },
