@@ -36,20 +36,32 @@ spec:
     {{- end }}
 {{- end -}}
 
-{{/* What a controller must be told, so that it leaves connections alone that last. Takes root; as YAML. */}}
+{{/* What a controller must be told, so that it leaves connections alone that last, and speaks TLS to pods that do. As YAML. */}}
 {{- define "bellwire.ingress.lasting" -}}
 {{- $controller := .Values.gateway.ingress.controller -}}
 {{- if eq $controller "haproxy" }}
 haproxy.org/timeout-tunnel: 3600s
+{{- if .Values.tls.enabled }}
+haproxy.org/server-ssl: "true"
+{{- end }}
 {{- else if eq $controller "haproxy-ingress" }}
 haproxy-ingress.github.io/timeout-tunnel: 1h
+{{- if .Values.tls.enabled }}
+haproxy-ingress.github.io/secure-backends: "true"
+{{- end }}
 {{- else if eq $controller "nginx" }}
 nginx.org/websocket-services: {{ include "bellwire.fullname" . }}-gateway
 nginx.org/proxy-read-timeout: 3600s
 nginx.org/proxy-send-timeout: 3600s
+{{- if .Values.tls.enabled }}
+nginx.org/ssl-services: {{ include "bellwire.fullname" . }}-gateway
+{{- end }}
 {{- else if eq $controller "ingress-nginx" }}
 nginx.ingress.kubernetes.io/proxy-read-timeout: "3600"
 nginx.ingress.kubernetes.io/proxy-send-timeout: "3600"
+{{- if .Values.tls.enabled }}
+nginx.ingress.kubernetes.io/backend-protocol: HTTPS
+{{- end }}
 {{- end }}
 {{- end -}}
 

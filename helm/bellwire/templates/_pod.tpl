@@ -29,7 +29,7 @@
   {{- if kindIs "map" $value }}
   {{- toYaml $value | nindent 2 }}
   {{- else }}
-  value: {{ $value | toString | quote }}
+  value: {{ include "bellwire.text" $value | quote }}
   {{- end }}
 {{- end }}
 {{- end -}}

@@ -3,10 +3,16 @@
 {{/* Takes root, part. In standalone mode both parts are the same pod. */}}
 {{- define "bellwire.service" -}}
 {{- $component := include "bellwire.component" . -}}
-{{- $service := (get .root.Values .part).service -}}
+{{- $own := get .root.Values .part -}}
+{{- $service := $own.service -}}
+{{- $annotations := deepCopy $service.annotations -}}
+{{- /* Traefik asks the Service whether its pods speak TLS. */ -}}
+{{- if and .root.Values.tls.enabled $own.ingress.enabled (eq (default "" $own.ingress.controller) "traefik") -}}
+{{- $annotations = merge $annotations (dict "traefik.ingress.kubernetes.io/service.serversscheme" "https") -}}
+{{- end -}}
 apiVersion: v1
 kind: Service
-{{ include "bellwire.metadata" (dict "root" .root "component" $component "suffix" (printf "-%s" .part) "labels" $service.labels "annotations" $service.annotations) }}
+{{ include "bellwire.metadata" (dict "root" .root "component" $component "suffix" (printf "-%s" .part) "labels" $service.labels "annotations" $annotations) }}
 spec:
   type: {{ $service.type }}
   {{- range $name := list "clusterIP" "loadBalancerClass" "externalTrafficPolicy" "ipFamilyPolicy" "trafficDistribution" }}

@@ -47,6 +47,24 @@
 {{- end -}}
 {{- end -}}
 
+{{/* Authorities come out of a Secret or a ConfigMap. */}}
+{{- define "bellwire.validate.authorities" -}}
+{{- $all := dict "openitcockpit.ca" .Values.openitcockpit.ca "openitcockpit.mobileRelay.ca" .Values.openitcockpit.mobileRelay.ca "rabbitmq.external.tls.ca" .Values.rabbitmq.external.tls.ca "rabbitmq.operator.tls.ca" .Values.rabbitmq.operator.tls.ca "ingest.clientCa" .Values.ingest.clientCa "tests.ca" .Values.tests.ca -}}
+{{- range $path, $ca := $all -}}
+{{- if and $ca.existingSecret $ca.existingConfigMap -}}
+{{ println (printf "%s has existingSecret and existingConfigMap: give one of the two." $path) }}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "bellwire.validate.standalone" -}}
+{{- range $component := list "gateway" "ingest" -}}
+{{- if include "bellwire.scaled" (get $.Values $component) -}}
+{{ println (printf "%s cannot be scaled with mode=standalone: it is one pod, whose log belongs to one process. Leave out autoscaling and keda, or set mode=cluster." $component) }}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
 {{- define "bellwire.validate.intake" -}}
 {{- $ca := .Values.ingest.clientCa -}}
 {{- $hasCa := or $ca.existingSecret $ca.existingConfigMap -}}
@@ -209,8 +227,8 @@
 {{- end -}}
 
 {{- define "bellwire.validate" -}}
-{{- $names := list "image" "drain" "access" "intake" "tls" "shards" "exposure" "config" -}}
-{{- if eq .Values.mode "cluster" }}{{ $names = concat $names (list "rabbitmq" "scaling") }}{{ end -}}
+{{- $names := list "image" "drain" "access" "authorities" "intake" "tls" "shards" "exposure" "config" -}}
+{{- if eq .Values.mode "cluster" }}{{ $names = concat $names (list "rabbitmq" "scaling") }}{{ else }}{{ $names = append $names "standalone" }}{{ end -}}
 {{- $problems := list -}}
 {{- range $name := $names -}}
 {{- $problems = concat $problems (include (printf "bellwire.validate.%s" $name) $ | trim | splitList "\n" | compact) -}}

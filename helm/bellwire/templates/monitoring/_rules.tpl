@@ -7,9 +7,11 @@ whole addresses of runbooks, and with the user's own rules. The file's text is n
 {{- $text := .Files.Get "files/prometheus/bellwire.rules.yaml" -}}
 {{- if not $text }}{{ fail "files/prometheus/bellwire.rules.yaml is missing in this copy of the chart: metrics.prometheusRule.enabled has nothing to show." }}{{ end -}}
 {{- $groups := list -}}
+{{- $names := list -}}
 {{- range $group := (fromYaml $text).groups -}}
 {{- $rules := list -}}
 {{- range $one := $group.rules -}}
+{{- with $one.alert }}{{ $names = append $names . }}{{ end -}}
 {{- if not (has (default "" $one.alert) $rule.disabled) -}}
 {{- if $one.alert -}}
 {{- $_ := set $one "labels" (merge (deepCopy $rule.additionalRuleLabels) (default dict $one.labels)) -}}
@@ -22,6 +24,9 @@ whole addresses of runbooks, and with the user's own rules. The file's text is n
 {{- $_ := set $group "rules" $rules -}}
 {{- $groups = append $groups $group -}}
 {{- end -}}
+{{- end -}}
+{{- range $rule.disabled -}}
+{{- if not (has . $names) }}{{ fail (printf "metrics.prometheusRule.disabled names %s, but there is no such alert in files/prometheus/bellwire.rules.yaml." .) }}{{ end -}}
 {{- end -}}
 {{- with $rule.extraRules }}{{ $groups = append $groups (dict "name" "bellwire-extra" "rules" .) }}{{ end -}}
 {{- dict "groups" $groups | toYaml -}}
