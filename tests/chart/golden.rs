@@ -18,11 +18,23 @@ fn presets_render_what_was_reviewed() {
             fs::write(&file, &rendered).unwrap();
         }
         let golden = fs::read_to_string(&file).unwrap_or_default();
-        let place = golden.lines().zip(rendered.lines()).position(|(a, b)| a != b).unwrap_or(golden.lines().count().min(rendered.lines().count()));
-        assert!(golden == rendered, "tests/chart/golden/{name}, from line {}: look at `git diff` after BLESS=1", place + 1);
+        let place = golden
+            .lines()
+            .zip(rendered.lines())
+            .position(|(a, b)| a != b)
+            .unwrap_or(golden.lines().count().min(rendered.lines().count()));
+        assert!(
+            golden == rendered,
+            "tests/chart/golden/{name}, from line {}: look at `git diff` after BLESS=1",
+            place + 1
+        );
         known.push(name);
     }
-    let left: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).filter(|name| !known.contains(name)).collect();
+    let left: Vec<_> = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| !known.contains(name))
+        .collect();
     assert!(left.is_empty(), "no preset renders {left:?}");
 }
 

@@ -49,8 +49,27 @@ pub(crate) fn selects(selector: &Value, labels: &Value) -> bool {
 
 /// Kubernetes reads YAML 1.1, where 0440 is octal.
 fn octal(line: &str) -> Cow<'_, str> {
-    let number = line.split_once("Mode: 0").and_then(|(before, digits)| Some((before, u32::from_str_radix(digits, 8).ok()?)));
+    let number =
+        line.split_once("Mode: 0").and_then(|(before, digits)| Some((before, u32::from_str_radix(digits, 8).ok()?)));
     number.map_or(line.into(), |(before, number)| format!("{before}Mode: {number}").into())
+}
+
+/// Whether a selector with `matchLabels` and `matchExpressions` chooses these labels; an empty one chooses nothing here.
+pub(crate) fn chooses(selector: &Value, labels: &Value) -> bool {
+    let holds = |expression: &Value| {
+        let value = labels.get(text(expression, "/key"));
+        let listed = value.is_some_and(|value| list(expression, "/values").contains(value));
+        match text(expression, "/operator") {
+            "In" => listed,
+            "NotIn" => !listed,
+            "Exists" => value.is_some(),
+            "DoesNotExist" => value.is_none(),
+            other => panic!("no operator of selectors: {other:?}"),
+        }
+    };
+    let plain = selector.get("matchLabels").is_none_or(|plain| selects(plain, labels));
+    let expressions = list(selector, "/matchExpressions");
+    plain && expressions.iter().all(holds) && (selector.get("matchLabels").is_some() || !expressions.is_empty())
 }
 
 // === impl Objects ===
@@ -63,7 +82,8 @@ impl Objects {
             let source = document.lines().find_map(|line| line.strip_prefix("# Source: ")).unwrap_or_default();
             let text: Vec<_> = document.lines().map(octal).collect();
             let wrong = |error: &dyn fmt::Display| format!("{error} in {source}:\n{document}");
-            let value: serde_yaml_ng::Value = serde_yaml_ng::from_str(&text.join("\n")).map_err(|error| wrong(&error))?;
+            let value: serde_yaml_ng::Value =
+                serde_yaml_ng::from_str(&text.join("\n")).map_err(|error| wrong(&error))?;
             // Empty documents are what templates leave that render nothing.
             if !value.is_null() {
                 found.push(Object(serde_json::to_value(value).map_err(|error| wrong(&error))?, source.to_owned()));
@@ -82,7 +102,7 @@ impl Objects {
 
     /// The one of this kind whose name ends so.
     pub(crate) fn get(&self, kind: &str, end: &str) -> &Object {
-        let mut found = self.kind(kind).filter(|object| object.name().ends_with(end));
+        let mut found = self.0.iter().filter(|object| object.kind() == kind && object.name().ends_with(end));
         let object = found.next().unwrap_or_else(|| panic!("no {kind} *{end}"));
         assert_eq!(found.next(), None, "two {kind} *{end}");
         object

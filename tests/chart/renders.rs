@@ -25,7 +25,8 @@ fn every_render_is_sound() {
     let mut kinds = BTreeSet::new();
     for values in sets::all() {
         for kubernetes in KUBERNETES {
-            let objects = if kubernetes == LATE { Helm::V4.objects(&values) } else { at(Helm::V4, &values, kubernetes) };
+            let objects =
+                if kubernetes == LATE { Helm::V4.objects(&values) } else { at(Helm::V4, &values, kubernetes) };
             validation.add(&values.name, kubernetes, &objects);
             problems.extend(rules::problems(&objects).into_iter().map(|problem| format!("{}: {problem}", values.name)));
             kinds.extend(objects.0.iter().map(|object| object.kind().to_owned()));
@@ -34,7 +35,12 @@ fn every_render_is_sound() {
     }
     problems.extend(validation.problems());
     let distinct: BTreeSet<_> = problems.into_iter().collect();
-    assert!(distinct.is_empty(), "{} problems:\n{}", distinct.len(), distinct.into_iter().collect::<Vec<_>>().join("\n"));
+    assert!(
+        distinct.is_empty(),
+        "{} problems:\n{}",
+        distinct.len(),
+        distinct.into_iter().collect::<Vec<_>>().join("\n")
+    );
     // That the sets render what they are for.
     const ALL: [&str; 23] = [
         "BackendTrafficPolicy",
@@ -146,7 +152,9 @@ fn every_image_is_chosen_by_values() {
         let tag = images(&base.and("tag", "image: {registry: a.example, repository: b/c, tag: d}"));
         assert_eq!(tag, BTreeSet::from(["a.example/b/c:d".to_owned()]));
         let digest = format!("sha256:{}", "0".repeat(64));
-        let text = format!("global: {{imageRegistry: g.example}}\nimage: {{registry: a.example, repository: b, tag: d, digest: '{digest}'}}");
+        let text = format!(
+            "global: {{imageRegistry: g.example}}\nimage: {{registry: a.example, repository: b, tag: d, digest: '{digest}'}}"
+        );
         assert_eq!(images(&base.and("digest", &text)), BTreeSet::from([format!("g.example/b@{digest}")]));
     }
 }
@@ -158,11 +166,16 @@ fn namespace_and_common_labels_reach_every_object() {
         let objects = Helm::V4.objects(&values);
         let misses = |object: &&Object| {
             let at = |path: &str| text(&object.0, path).to_owned();
-            at("/metadata/namespace") != "elsewhere" || at("/metadata/labels/team") != "push" || at("/metadata/annotations/note") != "it"
+            at("/metadata/namespace") != "elsewhere"
+                || at("/metadata/labels/team") != "push"
+                || at("/metadata/annotations/note") != "it"
         };
         let missed: Vec<_> = objects.0.iter().filter(misses).map(Object::to_string).collect();
         assert!(missed.is_empty(), "{}: {missed:?}", values.name);
-        assert!(!objects.0.iter().any(|object| object.0.to_string().contains(NAMESPACE)), "an address or object in {NAMESPACE}");
+        assert!(
+            !objects.0.iter().any(|object| object.0.to_string().contains(NAMESPACE)),
+            "an address or object in {NAMESPACE}"
+        );
     }
 }
 
@@ -174,7 +187,8 @@ fn selectors_stay_when_everything_else_changes() {
         let workloads = objects.0.iter().filter(|object| object.pod().is_some() && !object.is_hook());
         workloads.map(|object| format!("{object} {:?}", pairs(&object.0, "/spec/selector/matchLabels"))).collect()
     };
-    let changed = "commonLabels: {a: b}\nimage: {tag: '9'}\ngateway: {podLabels: {c: d}}\nstandalone: {podLabels: {c: d}}\n";
+    let changed =
+        "commonLabels: {a: b}\nimage: {tag: '9'}\ngateway: {podLabels: {c: d}}\nstandalone: {podLabels: {c: d}}\n";
     for base in [sets::minimal(), sets::standalone()] {
         assert_eq!(selectors(&base), selectors(&base.and("changed", changed)));
     }

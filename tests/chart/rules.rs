@@ -1,7 +1,7 @@
 //! What every render must hold, beyond the schemas. Each rule comes with a mistake that it must find.
 
-mod shape;
 mod security;
+mod shape;
 mod wiring;
 
 use crate::helm::{Helm, Values};

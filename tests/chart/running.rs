@@ -33,7 +33,7 @@ fn site() -> Site {
         ("shared-key", "a-shared-key-for-the-tests-0123456789abcdef"),
         ("tokens", "engine:a-token-for-the-tests-0123456789abcdef\n"),
         ("username", "push"),
-        ("password", "a word"),
+        ("password", "a-word:for/the@tests"),
     ];
     Site::default().with("Secret", "all-secrets", &files)
 }
@@ -44,7 +44,9 @@ async fn a_cluster_runs_as_rendered() {
         return;
     }
     let broker = Broker::start().await.unwrap();
-    for args in [["add_user", "push", "a word"].as_slice(), &["set_permissions", "push", "^bellwire[.]v1.*", ".*", ".*"]] {
+    for args in
+        [["add_user", "push", "a-word:for/the@tests"].as_slice(), &["set_permissions", "push", "^bellwire[.]v1.*", ".*", ".*"]]
+    {
         broker.rabbitmqctl(args).await.unwrap();
     }
     let outside = [("rabbit.example", 5672, ([127, 0, 0, 1], broker.port()).into())];
@@ -85,7 +87,8 @@ async fn tls_runs_as_rendered() {
     if !network::is_own("running::tls_runs_as_rendered").await.unwrap() {
         return;
     }
-    let values = sets::standalone().and("tls", "tls: {enabled: true, admin: true, certManager: {enabled: true, issuerRef: {name: site}}}\n");
+    let values = sets::standalone()
+        .and("tls", "tls: {enabled: true, admin: true, certManager: {enabled: true, issuerRef: {name: site}}}\n");
     let objects = rendered(&values);
     let site = certificates(&objects, site()).unwrap();
     let mut cluster = Cluster::start(Network::open().await.unwrap(), objects, site, &[]).await.unwrap();
@@ -108,7 +111,8 @@ ingest: {tokens: {value: 'engine:a-token-for-the-tests-0123456789abcdef'}}
 standalone: {persistence: {enabled: false}}
 ",
     );
-    let mut cluster = Cluster::start(Network::open().await.unwrap(), rendered(&values), Site::default(), &[]).await.unwrap();
+    let mut cluster =
+        Cluster::start(Network::open().await.unwrap(), rendered(&values), Site::default(), &[]).await.unwrap();
     cluster.test().await.unwrap();
 }
 
@@ -120,18 +124,42 @@ const MISTAKES: &[Mistake] = &[
     ("a secret is mounted elsewhere", |o| mount(o, "shared-key", "/etc/bellwire/key"), "shared-key"),
     ("the log is mounted elsewhere", |o| mount(o, "log", "/var/log/bellwire"), "/var/lib/bellwire"),
     ("a key of a Secret has another name", |o| volume(o, "tokens", "/secret/items/0/key", json!("token")), "no key"),
-    ("a Secret has another name", |o| volume(o, "tokens", "/secret/secretName", json!("secrets")), "there is no Secret"),
-    ("files that the user may not read", |o| set(o, "StatefulSet", "/spec/template/spec/securityContext/fsGroup", Value::Null), "ermission"),
-    ("a role that there is not", |o| set(o, "StatefulSet", "/spec/template/spec/containers/0/args", json!(["standalon"])), "standalon"),
+    (
+        "a Secret has another name",
+        |o| volume(o, "tokens", "/secret/secretName", json!("secrets")),
+        "there is no Secret",
+    ),
+    (
+        "files that the user may not read",
+        |o| set(o, "StatefulSet", "/spec/template/spec/securityContext/fsGroup", Value::Null),
+        "ermission",
+    ),
+    (
+        "a role that there is not",
+        |o| set(o, "StatefulSet", "/spec/template/spec/containers/0/args", json!(["standalon"])),
+        "standalon",
+    ),
     ("a probe at another path", |o| probe(o, "path", json!("/health")), "startupProbe"),
-    ("a probe at another port", |o| probe(o, "port", json!("http")), "startupProbe"),
+    ("a probe at another port", |o| probe(o, "port", json!(8080)), "startupProbe"),
     ("a probe at a port that there is not", |o| probe(o, "port", json!("metrics")), "no port"),
-    ("variables of Services", |o| set(o, "StatefulSet", "/spec/template/spec/enableServiceLinks", json!(true)), "BELLWIRE_"),
+    (
+        "variables of Services",
+        |o| set(o, "StatefulSet", "/spec/template/spec/enableServiceLinks", json!(true)),
+        "BELLWIRE_",
+    ),
     ("root", |o| set(o, "StatefulSet", "/spec/template/spec/securityContext/runAsUser", json!(0)), "runAsNonRoot"),
     ("a Service to another port", |o| set(o, "Service", "/spec/ports/0/targetPort", json!(9083)), "helm test"),
-    ("a Service to a port that there is not", |o| set(o, "Service", "/spec/ports/0/targetPort", json!("web")), "helm test"),
+    (
+        "a Service to a port that there is not",
+        |o| set(o, "Service", "/spec/ports/0/targetPort", json!("web")),
+        "helm test",
+    ),
     ("a Service at another port", |o| set(o, "Service", "/spec/ports/0/port", json!(80)), "helm test"),
-    ("a Service for other pods", |o| set(o, "Service", "/spec/selector/app.kubernetes.io~1component", json!("x")), "helm test"),
+    (
+        "a Service for other pods",
+        |o| set(o, "Service", "/spec/selector/app.kubernetes.io~1component", json!("x")),
+        "helm test",
+    ),
     ("a Service of another name", |o| set(o, "Service", "/metadata/name", json!("web")), "helm test"),
 ];
 
@@ -156,13 +184,15 @@ async fn a_mistake_of_the_chart_is_found() {
 }
 
 fn mount(objects: &mut Objects, volume: &str, path: &str) {
-    let pod = &mut objects.0.iter_mut().find(|object| object.kind() == "StatefulSet").unwrap().0["spec"]["template"]["spec"];
+    let pod =
+        &mut objects.0.iter_mut().find(|object| object.kind() == "StatefulSet").unwrap().0["spec"]["template"]["spec"];
     let mounts = pod["containers"][0]["volumeMounts"].as_array_mut().unwrap();
     mounts.iter_mut().find(|mount| mount["name"] == volume).unwrap()["mountPath"] = json!(path);
 }
 
 fn volume(objects: &mut Objects, name: &str, pointer: &str, value: Value) {
-    let pod = &mut objects.0.iter_mut().find(|object| object.kind() == "StatefulSet").unwrap().0["spec"]["template"]["spec"];
+    let pod =
+        &mut objects.0.iter_mut().find(|object| object.kind() == "StatefulSet").unwrap().0["spec"]["template"]["spec"];
     let volume = pod["volumes"].as_array_mut().unwrap().iter_mut().find(|volume| volume["name"] == name).unwrap();
     *volume.pointer_mut(pointer).unwrap() = value;
 }

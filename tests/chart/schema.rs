@@ -48,12 +48,33 @@ fn what_a_schema_does_not_know_is_found() {
     wrong("{apiVersion: v1, kind: ConfigMap, metadata: {name: a, labls: {}}}", "labls");
     wrong("{apiVersion: apps/v1, kind: Deployment, metadata: {name: a}, spec: {selector: {}}}", "template");
     wrong("{apiVersion: v1, kind: Confgimap, metadata: {name: a}}", "there is no");
-    wrong("{apiVersion: monitoring.coreos.com/v1, kind: PodMonitor, metadata: {name: a}, spec: {selector: {}, podMetricsEndpoints: [{prt: x}]}}", "prt");
-    wrong("{apiVersion: monitoring.coreos.com/v1, kind: PrometheusRule, metadata: {name: a}, spec: {groups: [{name: a, rules: [{alrt: x, expr: '1'}]}]}}", "alrt");
-    wrong("{apiVersion: gateway.networking.k8s.io/v1, kind: HTTPRoute, metadata: {name: a}, spec: {rules: [{backendRefs: [{name: a, port: http}]}]}}", "integer");
-    wrong("{apiVersion: keda.sh/v1alpha1, kind: ScaledObject, metadata: {name: a}, spec: {scaleTargetRef: {name: a}, triggers: [{type: prometheus, metadata: {threshold: 5}}]}}", "string");
-    wrong("{apiVersion: cert-manager.io/v1, kind: Certificate, metadata: {name: a}, spec: {secretName: a, issuerRef: {nam: a}}}", "nam");
-    wrong("{apiVersion: rabbitmq.com/v1beta1, kind: RabbitmqCluster, metadata: {name: a}, spec: {replcas: 3}}", "replcas");
+    wrong(
+        "{apiVersion: monitoring.coreos.com/v1, kind: PodMonitor, metadata: {name: a}, spec: {selector: {}, podMetricsEndpoints: [{prt: x}]}}",
+        "prt",
+    );
+    wrong(
+        "{apiVersion: monitoring.coreos.com/v1, kind: PrometheusRule, metadata: {name: a}, spec: {groups: [{name: a, rules: [{alrt: x, expr: '1'}]}]}}",
+        "alrt",
+    );
+    wrong(
+        "{apiVersion: gateway.networking.k8s.io/v1, kind: HTTPRoute, metadata: {name: a}, spec: {rules: [{backendRefs: [{name: a, port: http}]}]}}",
+        "integer",
+    );
+    wrong(
+        "{apiVersion: keda.sh/v1alpha1, kind: ScaledObject, metadata: {name: a}, spec: {scaleTargetRef: {name: a}, triggers: [{type: prometheus, metadata: {threshold: 5}}]}}",
+        "string",
+    );
+    wrong(
+        "{apiVersion: cert-manager.io/v1, kind: Certificate, metadata: {name: a}, spec: {secretName: a, issuerRef: {nam: a}}}",
+        "nam",
+    );
+    wrong(
+        "{apiVersion: rabbitmq.com/v1beta1, kind: RabbitmqCluster, metadata: {name: a}, spec: {replcas: 3}}",
+        "replcas",
+    );
     // Not yet in the oldest Kubernetes that the chart takes.
-    wrong("{apiVersion: v1, kind: Pod, metadata: {name: a}, spec: {containers: [{name: a, lifecycle: {stopSignal: SIGTERM}}]}}", "stopSignal");
+    wrong(
+        "{apiVersion: v1, kind: Pod, metadata: {name: a}, spec: {containers: [{name: a, lifecycle: {stopSignal: SIGTERM}}]}}",
+        "stopSignal",
+    );
 }

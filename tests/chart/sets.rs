@@ -16,7 +16,10 @@ rabbitmq: {external: {hosts: [rabbit.example]}}
 
 /// The least that the one process needs.
 pub(crate) fn standalone() -> Values {
-    Values::text("standalone", "mode: standalone\nexistingSecret: all-secrets\nopenitcockpit: {url: 'https://monitoring.example'}\n")
+    Values::text(
+        "standalone",
+        "mode: standalone\nexistingSecret: all-secrets\nopenitcockpit: {url: 'https://monitoring.example'}\n",
+    )
 }
 
 /// The presets of the chart, each with what it leaves to the user.

@@ -1,7 +1,9 @@
 //! The settings that the chart renders: the real program must take them, and find in its pod the files that they name.
 
 use std::process::{Command, Stdio};
+use std::sync::LazyLock;
 
+use bellwire_testkit::certs::{Authority, Pair};
 use bellwire_testkit::process::binary;
 use serde_json::Value;
 
@@ -19,7 +21,8 @@ pub(crate) struct Settings {
 /// What the file that a pod's `BELLWIRE_CONFIG` names has in it.
 pub(crate) fn of(objects: &Objects, pod: Pod<'_>) -> Option<Settings> {
     let container = pod.spec.pointer("/containers/0")?;
-    let path = list(container, "/env").iter().find(|variable| text(variable, "/name") == "BELLWIRE_CONFIG")?["value"].as_str()?;
+    let path = list(container, "/env").iter().find(|variable| text(variable, "/name") == "BELLWIRE_CONFIG")?["value"]
+        .as_str()?;
     let mount = list(container, "/volumeMounts").iter().find(|mount| path.starts_with(text(mount, "/mountPath")))?;
     let volume = list(pod.spec, "/volumes").iter().find(|volume| volume["name"] == mount["name"])?;
     let map = objects.find("ConfigMap", text(volume, "/configMap/name"))?;
@@ -44,19 +47,46 @@ impl Settings {
     /// Paths that it names.
     fn files(&self) -> Vec<String> {
         let words = self.table().into_iter().filter_map(|(_, value)| value.as_str().map(str::to_owned));
-        words.filter_map(|word| word.strip_prefix("embedded:").unwrap_or(&word).starts_with('/').then_some(word)).collect()
+        words
+            .filter_map(|word| word.strip_prefix("embedded:").unwrap_or(&word).starts_with('/').then_some(word))
+            .collect()
     }
 
-    /// The program's complaint about it.
-    fn complaint(&self, variables: &[(&str, &str)]) -> Option<String> {
+    /// The program's complaint about it in a pod with these files.
+    fn complaint(&self, variables: &[(&str, &str)], files: &[String]) -> Option<String> {
         let dir = tempfile::tempdir().unwrap();
+        for file in files.iter().filter(|file| file.starts_with(SECRETS)) {
+            let file = dir.path().join(file.trim_start_matches('/'));
+            std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+            std::fs::write(&file, example(file.file_name().unwrap().to_str().unwrap())).unwrap();
+        }
+        let settings = self.file.replace(SECRETS, &format!("{}{SECRETS}", dir.path().display()));
         let file = dir.path().join("bellwire.toml");
-        std::fs::write(&file, &self.file).unwrap();
+        std::fs::write(&file, settings).unwrap();
         let mut command = Command::new(binary("bellwire"));
         command.env_clear().envs(variables.iter().copied()).stdin(Stdio::null());
         let output = command.args(["config", &self.role, "--config"]).arg(&file).args(&self.flags).output().unwrap();
         let complaint = said(&output.stderr);
         (!output.status.success() || !complaint.is_empty()).then_some(complaint)
+    }
+}
+
+/// Where the chart mounts secrets.
+const SECRETS: &str = "/etc/bellwire/secrets";
+
+/// What may stand in a file of this name.
+fn example(name: &str) -> String {
+    static AUTHORITY: LazyLock<(String, Pair)> = LazyLock::new(|| {
+        let authority = Authority::try_new("the tests").unwrap();
+        (authority.pem().to_owned(), authority.server().unwrap())
+    });
+    match name {
+        "ca.crt" => AUTHORITY.0.clone(),
+        "tls.crt" => AUTHORITY.1.cert.clone(),
+        "tls.key" => AUTHORITY.1.key.clone(),
+        "mysql.cnf" => "[client]\ndatabase = a\nuser = b\npassword = c\nhost = 127.0.0.1\n".to_owned(),
+        "keys" => r#"{"keys": []}"#.to_owned(),
+        _ => "a-word-for-the-tests-0123456789abcdef0123456789\n".to_owned(),
     }
 }
 
@@ -69,7 +99,9 @@ fn mounted(pod: Pod<'_>) -> Vec<String> {
         let items = ["secret", "configMap"].map(|kind| format!("/{kind}/items"));
         let items = items.iter().flat_map(|pointer| volume.map_or(&[][..], |volume| list(volume, pointer)));
         files.extend(items.map(|item| format!("{path}/{}", text(item, "/path"))));
-        files.push(path.to_owned());
+        if !path.starts_with(SECRETS) {
+            files.push(path.to_owned());
+        }
     }
     files
 }
@@ -86,8 +118,9 @@ fn the_program_takes_every_rendered_file_and_finds_what_it_names() {
                 .map(|variable| (text(variable, "/name"), text(variable, "/value")))
                 .filter(|(name, _)| name.starts_with("BELLWIRE_") && *name != "BELLWIRE_CONFIG")
                 .collect();
-            assert_eq!(settings.complaint(&variables), None, "{}: {}\n{}", values.name, pod.of, settings.file);
             let mounted = mounted(pod);
+            let complaint = settings.complaint(&variables, &mounted);
+            assert_eq!(complaint, None, "{}: {}\n{}", values.name, pod.of, settings.file);
             for file in settings.files() {
                 let file = file.strip_prefix("embedded:").unwrap_or(&file);
                 assert!(mounted.iter().any(|path| path == file), "{}: {} has no {file}", values.name, pod.of);
@@ -107,7 +140,7 @@ ttl: 5m
 shards: {count: 8, next: 16, ingest: 16}
 logging: {level: 'warn,bellwire_gateway=debug', format: text}
 config: {max-failures-per-address: 7}
-gateway: {limits: {maxSessions: 1234567}, digests: [v1, v2], config: {max-sessions-per-user: 3}, drain: {seconds: 60}}
+gateway: {limits: {maxSessions: 1000000}, digests: [v1, v2], config: {max-sessions-per-user: 3}, drain: {seconds: 60}}
 ingest: {webhookUserLabel: person}
 openitcockpit: {origins: ['https://a.example', 'https://b.example'], trustedProxies: [10.1.0.0/16], sessionRecheck: 90s}
 ",
@@ -125,7 +158,7 @@ openitcockpit: {origins: ['https://a.example', 'https://b.example'], trustedProx
         is(table, "max-failures-per-address", 7.into());
     }
     // Whole numbers of seven digits are floating in Helm.
-    is(&gateway, "max-sessions", 1_234_567.into());
+    is(&gateway, "max-sessions", 1_000_000.into());
     is(&gateway, "max-sessions-per-user", 3.into());
     is(&gateway, "drain-seconds", 60.into());
     is(&gateway, "digests", "v1,v2".into());
@@ -147,7 +180,11 @@ fn a_change_of_settings_brings_new_pods() {
         let objects = Helm::V4.objects(&sets::minimal().and("", values));
         let pod = objects.get("Deployment", of).pod().unwrap();
         let annotations = pairs(pod.metadata, "/annotations");
-        let all: Vec<_> = annotations.iter().filter(|(name, _)| name.starts_with("checksum/")).map(|(n, v)| format!("{n} {v}")).collect();
+        let all: Vec<_> = annotations
+            .iter()
+            .filter(|(name, _)| name.starts_with("checksum/"))
+            .map(|(n, v)| format!("{n} {v}"))
+            .collect();
         assert!(!all.is_empty());
         all
     };

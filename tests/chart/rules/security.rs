@@ -12,13 +12,17 @@ pub(super) const RULES: &[Rule] = &[
         name: "pods are restricted",
         check: |objects, found| {
             for pod in objects.pods() {
-                for forbidden in ["hostNetwork", "hostPID", "hostIPC"].iter().filter(|name| pod.spec.get(**name).is_some()) {
+                for forbidden in
+                    ["hostNetwork", "hostPID", "hostIPC"].iter().filter(|name| pod.spec.get(**name).is_some())
+                {
                     found.push(format!("{}: {forbidden}", pod.of));
                 }
                 let of_pod = &pod.spec["securityContext"];
                 for container in pod.containers() {
                     let own = &container["securityContext"];
-                    let either = |pointer: &str| own.pointer(pointer).or_else(|| of_pod.pointer(pointer)).unwrap_or(&Value::Null);
+                    let either = |pointer: &str| {
+                        own.pointer(pointer).or_else(|| of_pod.pointer(pointer)).unwrap_or(&Value::Null)
+                    };
                     let wanted = [
                         ("runAsNonRoot", either("/runAsNonRoot") == true),
                         // Left to the cluster, or one of ours, but never root.
@@ -49,9 +53,11 @@ pub(super) const RULES: &[Rule] = &[
         name: "pods know nothing of the cluster",
         check: |objects, found| {
             // Variables for each Service would look like settings: BELLWIRE_GATEWAY_PORT.
-            for (pod, name) in objects.pods().into_iter().flat_map(|pod| {
-                ["automountServiceAccountToken", "enableServiceLinks"].map(|name| (pod, name))
-            }) {
+            for (pod, name) in objects
+                .pods()
+                .into_iter()
+                .flat_map(|pod| ["automountServiceAccountToken", "enableServiceLinks"].map(|name| (pod, name)))
+            {
                 if pod.spec.get(name) != Some(&json!(false)) {
                     found.push(format!("{}: {name}", pod.of));
                 }
@@ -71,12 +77,20 @@ pub(super) const RULES: &[Rule] = &[
                     found.extend(fixed.map(|mount| format!("{}: {mount}", pod.of)));
                     let variables = list(container, "/env").iter();
                     // Those that values bring have other names.
-                    let ours = variables.filter(|v| text(v, "/name").starts_with("BELLWIRE_") && v.get("value").is_none());
+                    let ours =
+                        variables.filter(|v| text(v, "/name").starts_with("BELLWIRE_") && v.get("value").is_none());
                     found.extend(ours.map(|variable| format!("{}: {variable}", pod.of)));
                 }
             }
         },
-        plant: |objects| edit(objects, "Deployment", "/spec/template/spec/containers/0/volumeMounts", json!([{"name": "tokens", "subPath": "x"}])),
+        plant: |objects| {
+            edit(
+                objects,
+                "Deployment",
+                "/spec/template/spec/containers/0/volumeMounts",
+                json!([{"name": "tokens", "subPath": "x"}]),
+            )
+        },
     },
     Rule {
         name: "pods get the time that they need to end",
@@ -106,12 +120,16 @@ pub(super) const RULES: &[Rule] = &[
                 }
             }
         },
-        plant: |objects| edit(objects, "Deployment", "/spec/template/spec/containers/0/livenessProbe/httpGet/path", json!("/readyz")),
+        plant: |objects| {
+            edit(objects, "Deployment", "/spec/template/spec/containers/0/livenessProbe/httpGet/path", json!("/readyz"))
+        },
     },
     Rule {
         name: "images are of one version",
         check: |objects, found| {
-            for (pod, container) in objects.pods().iter().flat_map(|pod| pod.containers().into_iter().map(move |c| (pod, c))) {
+            for (pod, container) in
+                objects.pods().iter().flat_map(|pod| pod.containers().into_iter().map(move |c| (pod, c)))
+            {
                 let image = text(container, "/image");
                 let name = image.rsplit('/').next().unwrap_or_default();
                 if !(name.contains(':') || name.contains('@')) || name.ends_with(":latest") || name.ends_with(':') {
@@ -119,7 +137,9 @@ pub(super) const RULES: &[Rule] = &[
                 }
             }
         },
-        plant: |objects| edit(objects, "Deployment", "/spec/template/spec/containers/0/image", json!("bellwire:latest")),
+        plant: |objects| {
+            edit(objects, "Deployment", "/spec/template/spec/containers/0/image", json!("bellwire:latest"))
+        },
     },
     Rule {
         name: "nothing may ask the cluster",

@@ -6,7 +6,6 @@ use serde_json::{Value, json};
 
 use super::Rule;
 use super::wiring::edit;
-use crate::helm::NAMESPACE;
 use crate::objects::{Object, list, pairs, text};
 
 pub(super) const RULES: &[Rule] = &[
@@ -30,14 +29,26 @@ pub(super) const RULES: &[Rule] = &[
             twice("objects", names, found);
             for service in objects.kind("Service") {
                 let ports = list(&service.0, "/spec/ports");
-                twice(&format!("{service}: names of ports"), ports.iter().map(|port| text(port, "/name").to_owned()), found);
+                twice(
+                    &format!("{service}: names of ports"),
+                    ports.iter().map(|port| text(port, "/name").to_owned()),
+                    found,
+                );
                 let numbers = ports.iter().map(|port| format!("{} {}", port["port"], text(port, "/protocol")));
                 twice(&format!("{service}: ports"), numbers, found);
             }
             for pod in objects.pods() {
                 let lists = |pointer| pod.containers().into_iter().flat_map(move |container| list(container, pointer));
-                twice(&format!("{}: volumes", pod.of), list(pod.spec, "/volumes").iter().map(|v| v["name"].to_string()), found);
-                twice(&format!("{}: containers", pod.of), pod.containers().iter().map(|c| c["name"].to_string()), found);
+                twice(
+                    &format!("{}: volumes", pod.of),
+                    list(pod.spec, "/volumes").iter().map(|v| v["name"].to_string()),
+                    found,
+                );
+                twice(
+                    &format!("{}: containers", pod.of),
+                    pod.containers().iter().map(|c| c["name"].to_string()),
+                    found,
+                );
                 twice(&format!("{}: names of ports", pod.of), lists("/ports").map(|p| p["name"].to_string()), found);
                 twice(&format!("{}: ports", pod.of), lists("/ports").map(|p| p["containerPort"].to_string()), found);
                 for container in pod.containers() {
@@ -56,14 +67,21 @@ pub(super) const RULES: &[Rule] = &[
     Rule {
         name: "every object has a namespace and the standard labels",
         check: |objects, found| {
-            const LABELS: [&str; 4] =
-                ["helm.sh/chart", "app.kubernetes.io/name", "app.kubernetes.io/instance", "app.kubernetes.io/managed-by"];
+            const LABELS: [&str; 4] = [
+                "helm.sh/chart",
+                "app.kubernetes.io/name",
+                "app.kubernetes.io/instance",
+                "app.kubernetes.io/managed-by",
+            ];
             for object in objects.0.iter().filter(|object| !object.is_extra()) {
-                if text(&object.0, "/metadata/namespace") != NAMESPACE {
-                    found.push(format!("{object} is in {}", object.0["metadata"]["namespace"]));
+                // Which one: see `namespace_and_common_labels_reach_every_object`.
+                if text(&object.0, "/metadata/namespace").is_empty() {
+                    found.push(format!("{object}: no namespace"));
                 }
                 let labels = &object.0["metadata"]["labels"];
-                found.extend(LABELS.iter().filter(|l| labels.get(**l).is_none()).map(|label| format!("{object}: no {label}")));
+                found.extend(
+                    LABELS.iter().filter(|l| labels.get(**l).is_none()).map(|label| format!("{object}: no {label}")),
+                );
             }
         },
         plant: |objects| edit(objects, "ServiceAccount", "/metadata/labels", json!({})),
@@ -74,7 +92,9 @@ pub(super) const RULES: &[Rule] = &[
             for object in &objects.0 {
                 // Its pods get a number, and a label with the name and a hash of 10.
                 let most = if object.kind() == "StatefulSet" { 52 } else { 63 };
-                if object.name().len() > most || !object.name().chars().all(|c| "abcdefghijklmnopqrstuvwxyz0123456789-.".contains(c)) {
+                if object.name().len() > most
+                    || !object.name().chars().all(|c| "abcdefghijklmnopqrstuvwxyz0123456789-.".contains(c))
+                {
                     found.push(format!("{object}: {} characters", object.name().len()));
                 }
                 let metadata = object.pod().map(|pod| pod.metadata).into_iter().chain([&object.0["metadata"]]);
@@ -82,7 +102,11 @@ pub(super) const RULES: &[Rule] = &[
                     let value = value.as_str().unwrap_or_default();
                     let is_fine = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
                     let ends = |c: Option<char>| c.is_none_or(|c| c.is_ascii_alphanumeric());
-                    if value.len() > 63 || !value.chars().all(is_fine) || !ends(value.chars().next()) || !ends(value.chars().last()) {
+                    if value.len() > 63
+                        || !value.chars().all(is_fine)
+                        || !ends(value.chars().next())
+                        || !ends(value.chars().last())
+                    {
                         found.push(format!("{object}: label {name} is {value:?}"));
                     }
                 }
@@ -96,7 +120,8 @@ pub(super) const RULES: &[Rule] = &[
         name: "budgets say one thing, and strategies keep everybody connected",
         check: |objects, found| {
             for budget in objects.kind("PodDisruptionBudget") {
-                let said = ["minAvailable", "maxUnavailable"].iter().filter(|n| budget.0["spec"].get(**n).is_some()).count();
+                let said =
+                    ["minAvailable", "maxUnavailable"].iter().filter(|n| budget.0["spec"].get(**n).is_some()).count();
                 if said != 1 {
                     found.push(format!("{budget}: {}", budget.0["spec"]));
                 }
@@ -117,9 +142,11 @@ pub(super) const RULES: &[Rule] = &[
                     found.push(policy.to_string());
                 }
                 // Names are asked for by TCP, too, when the answer is long.
-                let ports: Vec<_> = list(&policy.0, "/spec/egress").iter().flat_map(|rule| list(rule, "/ports")).collect();
+                let ports: Vec<_> =
+                    list(&policy.0, "/spec/egress").iter().flat_map(|rule| list(rule, "/ports")).collect();
                 let udp: Vec<_> = ports.iter().filter(|port| text(port, "/protocol") == "UDP").collect();
-                let is_both = |udp: &&Value| ports.iter().any(|p| p["port"] == udp["port"] && text(p, "/protocol") == "TCP");
+                let is_both =
+                    |udp: &&Value| ports.iter().any(|p| p["port"] == udp["port"] && text(p, "/protocol") == "TCP");
                 if udp.is_empty() || !udp.iter().all(|udp| is_both(udp)) {
                     found.push(format!("{policy}: DNS by UDP alone, or not at all"));
                 }

@@ -38,8 +38,16 @@ impl Cluster {
     /// and only one cluster at a time.
     pub(super) async fn start(network: Network, objects: Objects, site: Site, outside: &[Outside<'_>]) -> Result<Self> {
         let claims = tempfile::Builder::new().prefix("bellwire-claims-").tempdir()?;
-        let mut cluster =
-            Self { objects, site, network, claims, pods: Vec::new(), hosts: String::new(), links: Vec::new(), _ports: Vec::new() };
+        let mut cluster = Self {
+            objects,
+            site,
+            network,
+            claims,
+            pods: Vec::new(),
+            hosts: String::new(),
+            links: Vec::new(),
+            _ports: Vec::new(),
+        };
         let mut plans = Vec::new();
         for object in cluster.objects.0.iter().filter(|object| ["Deployment", "StatefulSet"].contains(&object.kind())) {
             let replicas = object.0["spec"]["replicas"].as_u64().unwrap_or(1);
@@ -64,10 +72,15 @@ impl Cluster {
         let name = service.name();
         let chosen: Vec<_> = plans.iter().filter(|plan| plan.is_selected(&service.0["spec"]["selector"])).collect();
         let headless = service.0["spec"]["clusterIP"] == "None";
-        let addresses =
-            if headless { chosen.iter().map(|plan| plan.address).collect() } else { vec![self.network.service().await?] };
+        let addresses = if headless {
+            chosen.iter().map(|plan| plan.address).collect()
+        } else {
+            vec![self.network.service().await?]
+        };
         for address in &addresses {
-            self.hosts.push_str(&format!("{address} {name} {name}.{NAMESPACE} {name}.{NAMESPACE}.svc {name}.{NAMESPACE}.svc.cluster.local\n"));
+            self.hosts.push_str(&format!(
+                "{address} {name} {name}.{NAMESPACE} {name}.{NAMESPACE}.svc {name}.{NAMESPACE}.svc.cluster.local\n"
+            ));
         }
         if headless {
             return Ok(());
@@ -76,7 +89,9 @@ impl Cluster {
             let number = port["port"].as_u64().and_then(|port| u16::try_from(port).ok()).context("a port")?;
             let target = port.get("targetPort").unwrap_or(&port["port"]);
             // A pod without a port of this name is no endpoint.
-            let endpoint = |plan: &&Plan| Some(Endpoint { address: (plan.address, plan.port(target)?).into(), ready: Arc::clone(&plan.ready) });
+            let endpoint = |plan: &&Plan| {
+                Some(Endpoint { address: (plan.address, plan.port(target)?).into(), ready: Arc::clone(&plan.ready) })
+            };
             let endpoints = chosen.iter().filter_map(endpoint).collect();
             self._ports.push(ServicePort::open((addresses[0], number).into(), endpoints).await?);
             let variable = name.to_uppercase().replace('-', "_");
@@ -111,7 +126,13 @@ impl Cluster {
 
     /// Runs what `helm test` runs; what it wrote.
     pub(super) async fn test(&mut self) -> Result<String> {
-        let hooks: Vec<_> = self.objects.0.iter().filter(|o| text(&o.0, "/metadata/annotations/helm.sh~1hook") == "test").cloned().collect();
+        let hooks: Vec<_> = self
+            .objects
+            .0
+            .iter()
+            .filter(|o| text(&o.0, "/metadata/annotations/helm.sh~1hook") == "test")
+            .cloned()
+            .collect();
         ensure!(!hooks.is_empty(), "the chart has no test");
         let mut output = String::new();
         for hook in hooks {
@@ -127,7 +148,8 @@ impl Cluster {
 
     /// Ends the pods whose names begin so; how many there were, and the longest that one took.
     pub(super) async fn end(&mut self, name: &str) -> Result<(usize, Duration)> {
-        let (ending, staying) = std::mem::take(&mut self.pods).into_iter().partition(|pod| pod.plan.name.starts_with(name));
+        let (ending, staying) =
+            std::mem::take(&mut self.pods).into_iter().partition(|pod| pod.plan.name.starts_with(name));
         self.pods = staying;
         let mut ending: Vec<Pod> = ending;
         let took = try_join_all(ending.iter_mut().map(Pod::end)).await?;
@@ -172,7 +194,11 @@ pub(super) fn certificates(objects: &Objects, mut site: Site) -> Result<Site> {
     let authority = params.self_signed(&key)?.pem();
     let issuer = Issuer::new(params, key);
     for certificate in objects.kind("Certificate") {
-        let names = list(&certificate.0, "/spec/dnsNames").iter().filter_map(Value::as_str).map(str::to_owned).collect::<Vec<_>>();
+        let names = list(&certificate.0, "/spec/dnsNames")
+            .iter()
+            .filter_map(Value::as_str)
+            .map(str::to_owned)
+            .collect::<Vec<_>>();
         let key = KeyPair::generate()?;
         let made = CertificateParams::new(names)?.signed_by(&key, &issuer)?.pem();
         let files = [("tls.crt", made.as_str()), ("tls.key", &key.serialize_pem()), ("ca.crt", &authority)];

@@ -115,11 +115,21 @@ impl Pod {
     /// Makes its namespaces and files, and starts its containers, the first ones one after the other.
     pub(super) async fn start(plan: Plan, around: &Surroundings<'_>) -> Result<Self> {
         let dir = tempfile::Builder::new().prefix("bellwire-pod-").tempdir()?;
-        let volumes = volumes::make(&plan.spec, &plan.claims, around.objects, around.site, &dir.path().join("volumes"), around.claims)?;
+        let volumes = volumes::make(
+            &plan.spec,
+            &plan.claims,
+            around.objects,
+            around.site,
+            &dir.path().join("volumes"),
+            around.claims,
+        )?;
         fs::create_dir_all(dir.path().join("etc"))?;
         fs::create_dir_all(dir.path().join("root"))?;
         let own = format!("{} {}\n", plan.address, plan.name);
-        fs::write(dir.path().join("etc/hosts"), format!("127.0.0.1 localhost\n{own}{}{}", aliases(&plan.spec), around.hosts))?;
+        fs::write(
+            dir.path().join("etc/hosts"),
+            format!("127.0.0.1 localhost\n{own}{}{}", aliases(&plan.spec), around.hosts),
+        )?;
         fs::write(dir.path().join("etc/hostname"), format!("{}\n", plan.name))?;
 
         let mut command = Command::new("setpriv");
@@ -174,13 +184,18 @@ impl Pod {
                 script.push_str(&format!("mkdir -p \"$(dirname {0})\"; : >{0}\n", quoted(target)));
             }
             let read_only = if volume.read_only || mount["readOnly"] == true { "-o ro" } else { "" };
-            script.push_str(&format!("mount --bind {read_only} {} {}\n", quoted(&source.display().to_string()), quoted(target)));
+            script.push_str(&format!(
+                "mount --bind {read_only} {} {}\n",
+                quoted(&source.display().to_string()),
+                quoted(target)
+            ));
         }
         let own = &container["securityContext"];
         if own["readOnlyRootFilesystem"] == true {
             script.push_str("mount -o remount,ro \"$1\"\n");
         }
-        let words: Vec<_> = self.entrance(own)?.into_iter().chain(words(container)?).map(|word| quoted(&word)).collect();
+        let words: Vec<_> =
+            self.entrance(own)?.into_iter().chain(words(container)?).map(|word| quoted(&word)).collect();
         script.push_str(&format!("exec chroot \"$1\" {}\n", words.join(" ")));
         Ok(script)
     }
@@ -191,7 +206,10 @@ impl Pod {
         let number = |name: &str| own.get(name).or_else(|| of_pod.get(name)).and_then(Value::as_u64);
         let user = number("runAsUser").unwrap_or(IMAGE_USER);
         let group = number("runAsGroup").unwrap_or(if number("runAsUser").is_some() { 0 } else { IMAGE_USER });
-        ensure!(user != 0 || own["runAsNonRoot"] != true && of_pod["runAsNonRoot"] != true, "runAsNonRoot, but the user is root");
+        ensure!(
+            user != 0 || own["runAsNonRoot"] != true && of_pod["runAsNonRoot"] != true,
+            "runAsNonRoot, but the user is root"
+        );
         let mut words = vec!["/.setpriv".to_owned(), format!("--reuid={user}"), format!("--regid={group}")];
         match number("fsGroup") {
             Some(group) => words.push(format!("--groups={group}")),
@@ -209,12 +227,19 @@ impl Pod {
     fn environment(&self, container: &Value, around: &Surroundings<'_>) -> Result<Vec<(String, String)>> {
         let mut all = vec![("HOSTNAME".to_owned(), self.plan.name.clone())];
         // Every pod has those of the API server; those of other Services only where it asks for them, which is the default.
-        all.extend([("KUBERNETES_SERVICE_HOST", "198.51.100.1"), ("KUBERNETES_SERVICE_PORT", "443")].map(|(n, v)| (n.to_owned(), v.to_owned())));
+        all.extend(
+            [("KUBERNETES_SERVICE_HOST", "198.51.100.1"), ("KUBERNETES_SERVICE_PORT", "443")]
+                .map(|(n, v)| (n.to_owned(), v.to_owned())),
+        );
         if self.plan.spec["enableServiceLinks"] != false {
             all.extend(around.links.iter().cloned());
         }
         for from in list(container, "/envFrom") {
-            let (kind, reference) = if let Some(map) = from.get("configMapRef") { ("ConfigMap", map) } else { ("Secret", &from["secretRef"]) };
+            let (kind, reference) = if let Some(map) = from.get("configMapRef") {
+                ("ConfigMap", map)
+            } else {
+                ("Secret", &from["secretRef"])
+            };
             for (name, value) in around.site.files(around.objects, kind, text(reference, "/name"))? {
                 all.push((format!("{}{name}", text(from, "/prefix")), String::from_utf8(value)?));
             }
@@ -252,11 +277,13 @@ impl Pod {
             for name in ["startupProbe", "readinessProbe", "livenessProbe"] {
                 let Some(probe) = container.get(name) else { continue };
                 let number = |field: &str, default: u64| probe.get(field).and_then(Value::as_u64).unwrap_or(default);
-                let given = number("initialDelaySeconds", 0) + number("periodSeconds", 10) * number("failureThreshold", 3);
+                let given =
+                    number("initialDelaySeconds", 0) + number("periodSeconds", 10) * number("failureThreshold", 3);
                 // Only the one for the start is given up by Kubernetes; a pod that never gets ready is a failure here.
                 let given = if name == "readinessProbe" { PATIENCE } else { Duration::from_secs(given) };
                 let plan = self.plan.clone();
-                let passed = eventually(&format!("{name} of {}", plan.name), given, || async { Ok(passes(&plan, probe).await?.then_some(())) });
+                let what = format!("{name} of {}", plan.name);
+                let passed = eventually(&what, given, || async { Ok(passes(&plan, probe).await?.then_some(())) });
                 let ended = async {
                     loop {
                         for process in &mut self.containers {
@@ -282,7 +309,10 @@ impl Pod {
         let before = match hook {
             None => 0,
             // Waited for by the load balancers outside; there are none here.
-            Some(hook) => hook.pointer("/sleep/seconds").and_then(Value::as_u64).with_context(|| format!("{hook} needs more than the image has"))?,
+            Some(hook) => hook
+                .pointer("/sleep/seconds")
+                .and_then(Value::as_u64)
+                .with_context(|| format!("{hook} needs more than the image has"))?,
         };
         let start = Instant::now();
         for process in &self.containers {
@@ -316,7 +346,11 @@ async fn passes(plan: &Plan, probe: &Value) -> Result<bool> {
     let port = plan.port(&get["port"]).with_context(|| format!("{}: no port for {probe}", plan.name))?;
     let scheme = get.get("scheme").and_then(Value::as_str).unwrap_or("HTTP").to_lowercase();
     let url = format!("{scheme}://{}:{port}{}", plan.address, text(get, "/path"));
-    let code = run("curl", &["--silent", "--insecure", "--max-time", "5", "--output", "/dev/null", "--write-out", "%{http_code}", &url]).await?;
+    let code = run(
+        "curl",
+        &["--silent", "--insecure", "--max-time", "5", "--output", "/dev/null", "--write-out", "%{http_code}", &url],
+    )
+    .await?;
     Ok((200..400).contains(&code.trim().parse::<u16>()?))
 }
 

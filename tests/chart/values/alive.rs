@@ -16,12 +16,15 @@ const WHERE: &[(&str, &str)] = &[
     ("openitcockpit.mysql", "openitcockpit: {mysql: {existingSecret: a}}"),
     ("openitcockpit.userCheck", "openitcockpit: {mysql: {existingSecret: a}}"),
     ("openitcockpit.mobileRelay", "openitcockpit: {mysql: {existingSecret: a}}"),
-    ("openitcockpit.mobileRelay.ca", "openitcockpit: {mysql: {existingSecret: a}, mobileRelay: {enabled: true, ca: {existingConfigMap: a}}}"),
+    (
+        "openitcockpit.mobileRelay.ca",
+        "openitcockpit: {mysql: {existingSecret: a}, mobileRelay: {enabled: true, ca: {existingConfigMap: a}}}",
+    ),
     ("openitcockpit.ca.key", "openitcockpit: {ca: {existingSecret: a}}"),
     ("openitcockpit.mysql.value", ""),
     ("openitcockpit.sharedKey.key", "openitcockpit: {sharedKey: {existingSecret: a}}"),
     ("jwt", "jwt: {existingSecret: a, audience: b}"),
-    ("jwt.url", "jwt: {audience: b}\nopenitcockpit: {sharedKey: {existingSecret: a}}"),
+    ("jwt.url", "jwt: {url: 'https://a.example', audience: b}"),
     ("tls", "tls: {enabled: true, existingSecret: a}"),
     ("tls.enabled", "tls: {existingSecret: a}"),
     ("tls.certManager", "tls: {enabled: true, certManager: {enabled: true, issuerRef: {name: a}}}"),
@@ -29,7 +32,10 @@ const WHERE: &[(&str, &str)] = &[
     ("rabbitmq.external.username", "rabbitmq: {external: {username: a, password: b}}"),
     ("rabbitmq.external.password", "rabbitmq: {external: {username: a}}"),
     ("rabbitmq.operator", "rabbitmq: {mode: operator}"),
-    ("rabbitmq.operator.tls", "rabbitmq: {mode: operator, operator: {tls: {enabled: true, existingSecret: a, ca: {existingConfigMap: a}}}}"),
+    (
+        "rabbitmq.operator.tls",
+        "rabbitmq: {mode: operator, operator: {tls: {enabled: true, existingSecret: a, ca: {existingConfigMap: a}}}}",
+    ),
     ("ingest.tokens.key", "ingest: {tokens: {existingSecret: a}}"),
     ("ingest.clientCa", "tls: {enabled: true, existingSecret: a}\ningest: {clientCa: {existingConfigMap: a}}"),
     ("gateway.service.nodePort", "gateway: {service: {type: NodePort}}"),
@@ -43,18 +49,30 @@ const WHERE: &[(&str, &str)] = &[
     ("gateway.ingress.enabled", "gateway: {ingress: {hosts: [a.example]}}"),
     ("ingest.ingress.enabled", "ingest: {ingress: {hosts: [a.example]}}"),
     ("gateway.affinityByUser.enabled", "gateway: {affinityByUser: {controller: istio}}"),
-    ("gateway.affinityByUser.controller", "gateway: {httpRoute: {enabled: true, parentRefs: [{name: a}]}, affinityByUser: {enabled: true, controller: istio}}"),
+    (
+        "gateway.affinityByUser.controller",
+        "gateway: {httpRoute: {enabled: true, parentRefs: [{name: a}]}, affinityByUser: {enabled: true, controller: istio}}",
+    ),
     ("gateway.autoscaling", "gateway: {autoscaling: {enabled: true}}"),
     ("ingest.autoscaling", "ingest: {autoscaling: {enabled: true}}"),
     ("gateway.keda", "gateway: {keda: {enabled: true, serverAddress: 'http://a'}}"),
     ("gateway.keda.enabled", "gateway: {keda: {serverAddress: 'http://a'}}"),
-    ("gateway.podDisruptionBudget.minAvailable", "gateway: {podDisruptionBudget: {maxUnavailable: null, minAvailable: 1}}"),
-    ("ingest.podDisruptionBudget.minAvailable", "ingest: {podDisruptionBudget: {maxUnavailable: null, minAvailable: 1}}"),
+    (
+        "gateway.podDisruptionBudget.minAvailable",
+        "gateway: {podDisruptionBudget: {maxUnavailable: null, minAvailable: 1}}",
+    ),
+    (
+        "ingest.podDisruptionBudget.minAvailable",
+        "ingest: {podDisruptionBudget: {maxUnavailable: null, minAvailable: 1}}",
+    ),
     ("shards.next", ""),
     ("shards.ingest", "shards: {next: 8}"),
     ("networkPolicy", "networkPolicy: {enabled: true}"),
     ("networkPolicy.database", "networkPolicy: {enabled: true}\nopenitcockpit: {mysql: {existingSecret: a}}"),
-    ("networkPolicy.relay", "networkPolicy: {enabled: true}\nopenitcockpit: {mysql: {existingSecret: a}, mobileRelay: {enabled: true}}"),
+    (
+        "networkPolicy.relay",
+        "networkPolicy: {enabled: true}\nopenitcockpit: {mysql: {existingSecret: a}, mobileRelay: {enabled: true}}",
+    ),
     ("metrics.podMonitor", "metrics: {podMonitor: {enabled: true}}"),
     ("metrics.serviceMonitor", "metrics: {serviceMonitor: {enabled: true}}"),
     ("metrics.prometheusRule", "metrics: {prometheusRule: {enabled: true}}"),
@@ -150,7 +168,9 @@ fn every_value_changes_what_is_rendered() {
         };
         let changed = path.rsplit('.').fold(value, |value, name| json!({name: value}));
         let render = |values: &Values| Helm::V4.try_render(values, LATE, RELEASE);
-        let before = bases.entry(around).or_insert_with(|| render(&base).unwrap_or_else(|error| panic!("{path} under {around}: {error}")));
+        let before = bases
+            .entry(around)
+            .or_insert_with(|| render(&base).unwrap_or_else(|error| panic!("{path} under {around}: {error}")));
         match render(&base.and("", &changed.to_string())) {
             Ok(after) if after == *before => problems.push(format!("{path} is of no use under {around:?}: {changed}")),
             Ok(_) => count += 1,
