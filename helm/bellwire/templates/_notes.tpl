@@ -82,6 +82,9 @@ location = /push_notifications {
 {{- if and (not $values.tls.enabled) (has $values.ingest.service.type (list "LoadBalancer" "NodePort")) }}
 {{ println "ingest is reached from outside without TLS: tokens can be read on the way (tls.enabled)." }}
 {{- end -}}
+{{- if and $values.tls.enabled (or $values.gateway.httpRoute.enabled $values.ingest.httpRoute.enabled) }}
+{{ println "Pods speak TLS (tls.enabled), which a route does not know by itself: it needs a BackendTLSPolicy (docs/kubernetes.md)." }}
+{{- end -}}
 {{- if $values.shards.next }}
 {{ println (printf "The number of shards is being changed from %v to %v: go on with docs/kubernetes.md." $values.shards.count $values.shards.next) }}
 {{- end -}}
