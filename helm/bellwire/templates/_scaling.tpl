@@ -40,13 +40,13 @@ spec:
           type: AverageValue
           averageValue: {{ $connections.target | int64 | quote }}
     {{- end }}
-    {{- with $autoscaling.cpu }}
+    {{- if gt (int $autoscaling.cpu) 0 }}
     - type: Resource
       resource:
         name: cpu
         target:
           type: Utilization
-          averageUtilization: {{ . }}
+          averageUtilization: {{ $autoscaling.cpu }}
     {{- end }}
   {{- with $autoscaling.behavior }}
   behavior:

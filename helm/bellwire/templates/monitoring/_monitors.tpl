@@ -29,8 +29,9 @@
 {{- with .monitor.jobLabel }}
 jobLabel: {{ . }}
 {{- end }}
-{{- with .monitor.sampleLimit }}
-sampleLimit: {{ . | int64 }}
+{{- /* Not by `with`: Helm 3.18.0 takes a number for a text, and no text but the empty one is false. */}}
+{{- if gt (int64 .monitor.sampleLimit) 0 }}
+sampleLimit: {{ .monitor.sampleLimit | int64 }}
 {{- end }}
 namespaceSelector:
   matchNames:
