@@ -31,7 +31,7 @@ spec:
   maxReplicas: {{ $autoscaling.maxReplicas }}
   metrics:
     {{- $connections := default dict $autoscaling.connections }}
-    {{- if $connections.target }}
+    {{- if gt (int64 $connections.target) 0 }}
     - type: Pods
       pods:
         metric:
