@@ -44,9 +44,10 @@ async fn a_cluster_runs_as_rendered() {
         return;
     }
     let broker = Broker::start().await.unwrap();
-    for args in
-        [["add_user", "push", "a-word:for/the@tests"].as_slice(), &["set_permissions", "push", "^bellwire[.]v1.*", ".*", ".*"]]
-    {
+    for args in [
+        ["add_user", "push", "a-word:for/the@tests"].as_slice(),
+        &["set_permissions", "push", "^bellwire[.]v1.*", ".*", ".*"],
+    ] {
         broker.rabbitmqctl(args).await.unwrap();
     }
     let outside = [("rabbit.example", 5672, ([127, 0, 0, 1], broker.port()).into())];

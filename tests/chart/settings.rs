@@ -85,7 +85,8 @@ fn example(name: &str) -> String {
         "tls.crt" => AUTHORITY.1.cert.clone(),
         "tls.key" => AUTHORITY.1.key.clone(),
         "mysql.cnf" => "[client]\ndatabase = a\nuser = b\npassword = c\nhost = 127.0.0.1\n".to_owned(),
-        "keys" => r#"{"keys": []}"#.to_owned(),
+        // That of RFC 8037.
+        "keys" => r#"{"keys": [{"kty": "OKP", "crv": "Ed25519", "alg": "EdDSA", "use": "sig", "kid": "a", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#.to_owned(),
         _ => "a-word-for-the-tests-0123456789abcdef0123456789\n".to_owned(),
     }
 }

@@ -196,11 +196,14 @@ pub(super) const RULES: &[Rule] = &[
         name: "keys of the chart's own files are there",
         check: |objects, found| {
             for pod in objects.pods() {
-                for (kind, name, volume) in sources(pod) {
-                    let Some(source) = objects.find(kind, name) else { continue };
-                    for key in list(volume, "/items").iter().map(|item| text(item, "/key")) {
-                        if ["data", "stringData"].iter().all(|part| source.0[part].get(key).is_none()) {
-                            found.push(format!("{}: {source} has no {key}", pod.of));
+                for (volume, kind, name, source) in sources(pod) {
+                    let Some(object) = objects.find(kind, name) else { continue };
+                    let items = list(source, "/items").iter().map(|item| text(item, "/key"));
+                    let mounts = pod.containers().into_iter().flat_map(|container| list(container, "/volumeMounts"));
+                    let parts = mounts.filter(|mount| mount["name"] == volume).map(|mount| text(mount, "/subPath"));
+                    for key in items.chain(parts.filter(|part| !part.is_empty())) {
+                        if ["data", "stringData"].iter().all(|part| object.0[part].get(key).is_none()) {
+                            found.push(format!("{}: {object} has no {key}", pod.of));
                         }
                     }
                 }
@@ -221,18 +224,14 @@ pub(super) fn edit(objects: &mut Objects, kind: &str, pointer: &str, value: Valu
     *place.unwrap_or_else(|| panic!("no {kind} with {pointer}")) = value;
 }
 
-/// What a pod's files are made of: kind, name, and the volume's source.
-pub(crate) fn sources(pod: Pod<'_>) -> Vec<(&'static str, &str, &Value)> {
-    let plain = list(pod.spec, "/volumes").iter();
-    let projected = plain.clone().flat_map(|volume| list(volume, "/projected/sources"));
-    let all = plain.chain(projected).filter_map(|volume| {
-        let config = volume.get("configMap").map(|map| ("ConfigMap", text(map, "/name"), map));
-        config.or_else(|| {
-            let secret = volume.get("secret")?;
-            Some(("Secret", secret.get("secretName").or(secret.get("name"))?.as_str()?, secret))
-        })
-    });
-    all.collect()
+/// What a pod's files are made of: the volume's name, kind and name of the object, and the volume's source.
+fn sources(pod: Pod<'_>) -> Vec<(&str, &'static str, &str, &Value)> {
+    let of = |volume| {
+        let name = text(volume, "/name");
+        let map = volume.get("configMap").map(|map| (name, "ConfigMap", text(map, "/name"), map));
+        map.or_else(|| volume.get("secret").map(|secret| (name, "Secret", text(secret, "/secretName"), secret)))
+    };
+    list(pod.spec, "/volumes").iter().filter_map(of).collect()
 }
 
 /// By which an object finds others.
