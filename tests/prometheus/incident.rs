@@ -160,8 +160,11 @@ async fn tells_of_the_gateway(reader: &Reader<'_>, truth: &Truth, site: &Site) {
     let open = reader.curves("Open tabs of each gateway").await;
     let other = site.gateways[1].admin.to_string();
     assert!(of(&open, "instance", &other)[0].max() >= USERS as f64, "they are at the other one: {open:#?}");
+    // Their browsers are known: they go on where they were.
     let back = reader.curves("Do tabs come back, and where?").await;
-    assert!(of(&back, "browser", "returned").iter().any(|series| series.max() > 0.0), "{back:#?}");
+    assert!(of(&back, "instance", &other).iter().any(|series| series.max() > 0.0), "{back:#?}");
+    let known = ["returned", "open"].map(|browser| of(&back, "browser", browser)[0].max());
+    assert!(known[0] + known[1] > 0.0, "{back:#?}");
 
     // The marks: one start of each node before, and one of that which was killed.
     let starts = reader.board.annotation("A node started", JOBS);

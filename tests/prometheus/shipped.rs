@@ -57,7 +57,9 @@ fn judged(expr: &str) -> String {
     fs::create_dir_all(&rules_folder).unwrap();
     fs::write(rules_folder.join("bellwire.rules.yaml"), with_every_alert(&rules(), expr)).unwrap();
     let copies: Vec<PathBuf> = cases().iter().map(|case| files.join(case.file_name().unwrap())).collect();
-    cases().iter().zip(&copies).for_each(|(case, copy)| drop(fs::copy(case, copy).unwrap()));
+    for (case, copy) in cases().iter().zip(&copies) {
+        fs::copy(case, copy).unwrap();
+    }
     let output = promtool(&["test", "rules"], &copies);
     assert!(!output.status.success(), "with {expr} for every alert all cases pass");
     said(&output)
