@@ -267,6 +267,7 @@ mod tests {
         assert!((3.0..10_000.0).contains(&value("process_open_fds")));
         assert!(value("process_max_fds") >= value("process_open_fds"));
         assert!(value("process_cpu_seconds_total") < 3600.0);
+        assert!(value("bellwire_runtime_workers") >= 1.0 && value("bellwire_runtime_busy_seconds_total") >= 0.0);
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs_f64();
         let age = now - value("process_start_time_seconds");
         assert!((-2.0..3600.0).contains(&age), "{age}");

@@ -94,8 +94,8 @@ catalogue! {
     // gateway
     Gauge GATEWAY_SESSIONS = "bellwire_gateway_sessions", "Open sessions (tabs) of this node.", [PROTOCOL];
     Gauge GATEWAY_SESSIONS_MAX = "bellwire_gateway_sessions_max", "Most sessions that this node takes.", [];
-    Gauge GATEWAY_BROWSERS = "bellwire_gateway_browsers", "Browsers that have a session on this node, which has said so.", [];
-    Gauge GATEWAY_USERS = "bellwire_gateway_users", "Users that have a session on this node, which has said so.", [];
+    Gauge GATEWAY_BROWSERS = "bellwire_gateway_browsers", "Browsers with an announced session on this node.", [];
+    Gauge GATEWAY_USERS = "bellwire_gateway_users", "Users with a session on this node, as far as sessions have said whose they are.", [];
     Counter GATEWAY_SESSIONS_OPENED = "bellwire_gateway_sessions_opened_total", "Sessions that were opened.", [PROTOCOL];
     Counter GATEWAY_SESSIONS_CLOSED = "bellwire_gateway_sessions_closed_total", "Sessions that ended, by who ended them and why.",
         [PROTOCOL,
@@ -355,6 +355,15 @@ mod tests {
         names.sort_unstable();
         names.dedup();
         assert_eq!(names.len(), all().len());
+    }
+
+    #[test]
+    fn a_counter_may_have_a_fraction() {
+        let lines = PROCESS_CPU_SECONDS.lines(1.25);
+        let mut lines = lines.lines();
+        assert!(lines.next().is_some_and(|help| help.starts_with("# HELP process_cpu_seconds_total Processor")));
+        assert_eq!(lines.next(), Some("# TYPE process_cpu_seconds_total counter"));
+        assert_eq!(lines.next(), Some("process_cpu_seconds_total 1.25"));
     }
 
     #[test]

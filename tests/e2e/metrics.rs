@@ -1,15 +1,14 @@
 //! Every ended session and every dropped notification counts exactly one reason.
 
-use std::path::Path;
-
-use bellwire_common::metrics;
-use bellwire_testkit::bellwire::{KEY, Setup};
-use bellwire_testkit::certs::Authority;
+use bellwire_testkit::http;
 use bellwire_testkit::tab::{Front, Profile};
-use bellwire_testkit::{http, ports};
 use serde_json::json;
 
 use crate::support::{PATIENCE, open, send, send_all, standalone};
+
+mod cluster;
+mod page;
+mod ways;
 
 const CLOSED: &str = "bellwire_gateway_sessions_closed_total";
 
@@ -91,66 +90,4 @@ async fn ingest_counts_what_became_of_each() {
     let page = http::get(node.admin, "/metrics").await.unwrap().text();
     assert!(page.contains("bellwire_build_info{") && page.contains("role=\"standalone\""), "{page}");
     assert_eq!(http::get(node.admin, "/healthz").await.unwrap().status, 200);
-}
-
-/// A standalone with every setting that brings metrics of its own. Its database need not be there.
-fn everything(folder: &Path) -> Setup {
-    let file = |name: &str, text: &str| {
-        let path = folder.join(name);
-        std::fs::write(&path, text).unwrap();
-        path.display().to_string()
-    };
-    let authority = Authority::try_new("everything").unwrap();
-    let (cert, key) = authority.server().unwrap().write(folder, "server").unwrap();
-    let keys = r#"{"keys":[{"kty":"oct","k":"c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0LXNlY3JldA"}]}"#;
-    let database = ports::free();
-    let (host, port) = (database.ip(), database.port());
-    let mysql = format!("[client]\ndatabase=d\nuser=u\npassword=p\nhost={host}\nport={port}\n");
-    let set = [
-        ("LOG", "memory:".to_owned()),
-        ("SHARED_KEY_FILE", file("key", KEY)),
-        ("SESSION_CHECK", "key-only".to_owned()),
-        ("MYSQL_FILE", file("mysql.cnf", &mysql)),
-        ("MOBILE_RELAY", "on".to_owned()),
-        ("RELAY_CA_FILE", file("ca.pem", authority.pem())),
-        ("JWT_KEYS_FILE", file("keys.json", keys)),
-        ("JWT_AUDIENCE", "bellwire".to_owned()),
-        ("TLS_CERT_FILE", cert.display().to_string()),
-        ("TLS_KEY_FILE", key.display().to_string()),
-        ("INGEST_CLIENT_CA_FILE", folder.join("ca.pem").display().to_string()),
-        ("INGEST_TOKENS_FILE", file("tokens", "a-token-that-is-long-enough\n")),
-    ];
-    let setup = Setup::default().arg("standalone");
-    set.into_iter().fold(setup, |setup, (name, value)| setup.env(&format!("BELLWIRE_{name}"), value))
-}
-
-/// What appears only with its first event has no rate at it.
-#[tokio::test]
-async fn every_series_is_there_from_the_start() {
-    let folder = tempfile::tempdir().unwrap();
-    let everything = everything(folder.path()).start().await.unwrap();
-    // RabbitMQ's own are there before RabbitMQ is.
-    let ingest = Setup::new("ingest", &format!("amqp://{}", ports::free())).start().await.unwrap();
-    let mut pages = String::new();
-    for node in [&everything, &ingest] {
-        pages += &http::get(node.admin, "/metrics").await.unwrap().text();
-    }
-    let mut missing = Vec::new();
-    for (_, description, buckets) in metrics::all() {
-        let name = if buckets.is_empty() { description.name.to_owned() } else { format!("{}_count", description.name) };
-        let series: Vec<&str> = pages.lines().filter(|line| line.split(['{', ' ']).next() == Some(&name)).collect();
-        if series.is_empty() {
-            missing.push(name.clone());
-        }
-        // What `build_info` tells is known only at run time.
-        for label in description.labels.iter().filter(|_| description.name != metrics::BUILD_INFO.0.name) {
-            let texts = label.values.iter().map(|value| format!("{}=\"{value}\"", label.name));
-            missing.extend(
-                texts
-                    .filter(|text| !series.iter().any(|line| line.contains(text.as_str())))
-                    .map(|text| format!("{name}{{{text}}}")),
-            );
-        }
-    }
-    assert!(missing.is_empty(), "{missing:#?}");
 }

@@ -20,7 +20,8 @@ const PROCESS: &str = "The process";
 pub fn markdown() -> String {
     let mut page = String::from(INTRODUCTION);
     let bounds: Vec<_> = LATENCY_BUCKETS.iter().map(f64::to_string).collect();
-    let _ = writeln!(page, "{}.", bounds.join(", "));
+    let _ = writeln!(page, "{}.\n\n{WAYS}", bounds.join(", "));
+    let _ = page.pop();
     for (title, _) in PARTS {
         let _ = write!(page, "\n## {title}\n\n| metric | kind | labels | meaning |\n| --- | --- | --- | --- |\n");
         for (kind, metric, _) in all().into_iter().filter(|(_, metric, _)| part(metric) == *title) {
@@ -41,6 +42,35 @@ fn label(label: &LabelSet) -> String {
     let values: Vec<_> = label.values.iter().map(|value| format!("`{value}`")).collect();
     if values.is_empty() { format!("`{}`", label.name) } else { format!("`{}`: {}", label.name, values.join(", ")) }
 }
+
+const WAYS: &str = "## The way of a notification
+
+| from | to | metric |
+| --- | --- | --- |
+| a request's head | accepted: read, looked up, checked | `bellwire_ingest_accept_seconds` |
+| accepted | appended: safe in the log | `bellwire_ingest_append_seconds` |
+| accepted | read by a gateway | `bellwire_gateway_read_seconds` |
+| read | written to an open tab | `bellwire_gateway_write_seconds` |
+| written | confirmed by the tab | `bellwire_gateway_confirm_seconds` |
+| accepted | confirmed by the tab | `bellwire_gateway_delivery_seconds` |
+
+The last one is what people notice: with `proof=\"page\"` and `tab=\"open\"` it ends when the page has handled the notification. What waited
+for a browser to come (back) is under `tab=\"opened_later\"`, so that a quiet night does not look like a slow server. A digest is in
+neither: it waits on purpose.
+
+## What belongs together
+
+- Sessions that end in a drain are `bellwire_gateway_sessions_closed_total{reason=\"drain\"}`, those that a drain had to cut
+  `{reason=\"shutdown\"}`; `bellwire_gateway_sessions` falls meanwhile, and `bellwire_node_drain_end_timestamp_seconds` less `time()` is what is
+  left of its time.
+- A browser that comes back to any gateway and goes on where it was is `bellwire_gateway_announcements_total{browser=\"returned\"}`. Behind a
+  gateway that was killed it is `{browser=\"open\"}` at first, for its old session is known until that gateway is taken for lost; then
+  `bellwire_gateway_takeovers_total{reason=\"node_lost\"}` counts it.
+- Where `bellwire_gateway_shards_sending` stays below `bellwire_gateway_shards`, tabs of that node get nothing of some shards;
+  `bellwire_gateway_barriers_total` says why it began, and `time()` less `bellwire_gateway_report_read_timestamp_seconds` since when.
+- What a gateway knows of the whole cluster (`bellwire_gateway_notifications_waiting`, `..._held_bytes`, `bellwire_gateway_nodes`) is the same on
+  each: take the largest, not the sum.
+";
 
 const INTRODUCTION: &str = "# Metrics
 

@@ -8,8 +8,11 @@ use bellwire_common::ids::{BrowserId, NodeId, NotificationId, Offset, SessionId,
 use bellwire_common::record::{Entry as Line, Notify, Opened, Record, Report};
 
 use super::reporter::Mine;
-use super::{DUPLICATE_GRACE_MS, Happened, Limits, Machine, Position, STORM_SINGLES_MAX, STORM_WINDOW_MS, Touched};
+use super::{
+    DUPLICATE_GRACE_MS, Happened, Limits, Machine, Position, STORM_SINGLES_MAX, STORM_WINDOW_MS, Tally, Touched,
+};
 
+mod counting;
 mod happened;
 mod properties;
 mod replica;
@@ -30,6 +33,8 @@ pub(super) struct World {
     /// Clock of the reports, in milliseconds.
     now: u64,
     happened: Vec<Happened>,
+    /// Of the last record.
+    tally: Tally,
 }
 
 impl World {
@@ -39,7 +44,14 @@ impl World {
 
     fn with(limits: Limits) -> Self {
         let machine = Machine::new(limits, A);
-        Self { machine, next: 0, numbers: BTreeMap::new(), now: 1_000_000, happened: Vec::new() }
+        Self {
+            machine,
+            next: 0,
+            numbers: BTreeMap::new(),
+            now: 1_000_000,
+            happened: Vec::new(),
+            tally: Tally::default(),
+        }
     }
 
     fn push(&mut self, record: Record) -> Offset {
@@ -49,6 +61,7 @@ impl World {
         let mut touched = Touched::default();
         self.machine.apply(offset, record, || (), &mut touched);
         self.happened.append(&mut touched.happened);
+        self.tally = touched.tally;
         offset
     }
 

@@ -109,10 +109,11 @@ proptest! {
             run(&mut world, step);
         }
         let outcomes = world.machine.outcomes();
-        let ended = outcomes.delivered + outcomes.digested + outcomes.expired + outcomes.user_bound + outcomes.shard_bound;
+        let ended = outcomes.ended();
         let seen = world.machine.users.get(&user()).map(|u| u.seen).unwrap_or_default();
         let open = world.machine.users.get(&user()).map_or(0, |u| u.held_from(seen).count()) as u64;
         prop_assert_eq!(ended + outcomes.duplicate + open, came);
+        prop_assert_eq!(world.machine.waiting(), open);
         prop_assert!(world.machine.held_bytes() <= 100);
     }
 

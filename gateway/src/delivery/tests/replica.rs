@@ -10,18 +10,22 @@ struct Node {
     next: u64,
     /// Entries of the last reports.
     told: Vec<Line>,
+    /// How often it read that it is lost.
+    lost: u64,
 }
 
 impl Node {
     fn new() -> Self {
         let replica = Replica::new(A, limits(), Timing::default(), 0, 60_000);
-        let mut node = Self { replica, now: 0, next: 0, told: Vec::new() };
+        let mut node = Self { replica, now: 0, next: 0, told: Vec::new(), lost: 0 };
         node.replica.on_caught_up(0);
         node
     }
 
     fn land(&mut self, record: Record) {
-        self.replica.apply(self.now, Offset(self.next), record, || (), &mut Touched::default());
+        let mut touched = Touched::default();
+        self.replica.apply(self.now, Offset(self.next), record, || (), &mut touched);
+        self.lost += touched.tally.lost;
         self.next += 1;
     }
 
@@ -126,6 +130,7 @@ fn a_node_that_was_forgotten_beats_again_and_names_its_sessions() {
     let others = TTL_MS / 1_000 + 10;
     node.other_beats(others, 1, frozen);
     assert!(!node.replica.machine().knows(A));
+    assert_eq!(node.lost, 1, "told once");
     node.now = frozen + TTL_MS + 60_000;
     node.replica.tick(node.now);
     node.run(node.now + 3_000, true);
