@@ -86,13 +86,18 @@ impl Setup {
 
     /// Starts it, on free ports unless it inherits one, and waits until it is ready.
     pub async fn start(self) -> Result<Bellwire> {
+        let mut node = self.begin()?;
+        node.wait_ready().await?;
+        Ok(node)
+    }
+
+    /// Starts it and waits for nothing: for one that cannot become ready.
+    pub fn begin(self) -> Result<Bellwire> {
         let admin = ports::free();
         let listen = self.socket.as_ref().map_or_else(|| Ok(ports::free()), |socket| socket.local_addr())?;
         let home = tempfile::Builder::new().prefix("bellwire-home-").tempdir()?;
         let process = self.spawn(home.path(), listen, admin)?;
-        let mut node = Bellwire { setup: self, home, process, listen, admin };
-        node.wait_ready().await?;
-        Ok(node)
+        Ok(Bellwire { setup: self, home, process, listen, admin })
     }
 
     async fn ask(&self, admin: SocketAddr, path: &str) -> Result<http::Response> {

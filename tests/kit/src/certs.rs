@@ -4,6 +4,7 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::Result;
 use rcgen::{
@@ -82,12 +83,21 @@ impl Authority {
         self.sign(name, ExtendedKeyUsagePurpose::ClientAuth, year)
     }
 
+    /// For a server, from now on for so many days.
+    pub fn server_for(&self, days: u64) -> Result<Pair> {
+        let end = SystemTime::now().duration_since(UNIX_EPOCH)? + Duration::from_secs(days * 86_400);
+        let mut params = params("a server of the tests", ExtendedKeyUsagePurpose::ServerAuth)?;
+        params.not_after = date_time_ymd(1970, 1, 1) + end;
+        self.sign_as(params)
+    }
+
     fn sign(&self, name: &str, usage: ExtendedKeyUsagePurpose, year: i32) -> Result<Pair> {
-        let mut params = CertificateParams::new(vec!["localhost".to_owned(), "127.0.0.1".to_owned()])?;
-        params.distinguished_name.push(DnType::CommonName, name);
-        params.extended_key_usages = vec![usage];
-        params.not_before = date_time_ymd(2000, 1, 1);
+        let mut params = params(name, usage)?;
         params.not_after = date_time_ymd(year, 1, 1);
+        self.sign_as(params)
+    }
+
+    fn sign_as(&self, params: CertificateParams) -> Result<Pair> {
         let key = KeyPair::generate()?;
         Ok(Pair { cert: params.signed_by(&key, &self.issuer)?.pem(), key: key.serialize_pem() })
     }
@@ -108,6 +118,14 @@ impl Authority {
         };
         Ok(Arc::new(config))
     }
+}
+
+fn params(name: &str, usage: ExtendedKeyUsagePurpose) -> Result<CertificateParams> {
+    let mut params = CertificateParams::new(vec!["localhost".to_owned(), "127.0.0.1".to_owned()])?;
+    params.distinguished_name.push(DnType::CommonName, name);
+    params.extended_key_usages = vec![usage];
+    params.not_before = date_time_ymd(2000, 1, 1);
+    Ok(params)
 }
 
 impl Pair {
