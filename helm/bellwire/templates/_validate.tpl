@@ -159,7 +159,7 @@
 {{- end -}}
 {{- end -}}
 {{- with .Values.gateway.autoscaling -}}
-{{- if and .enabled (lt (int64 .connections.target) 1) (lt (int .cpu) 1) -}}
+{{- if and .enabled (eq (int64 .connections.target) 0) (eq (int64 .cpu) 0) -}}
 {{ println "gateway.autoscaling needs connections.target or cpu: with neither there is nothing to go by." }}
 {{- end -}}
 {{- end -}}
