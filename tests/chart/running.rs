@@ -2,6 +2,7 @@
 
 mod cluster;
 mod net;
+mod operators;
 mod pod;
 mod volumes;
 
@@ -11,8 +12,9 @@ use bellwire_testkit::broker::Broker;
 use bellwire_testkit::network;
 use serde_json::{Value, json};
 
-use self::cluster::{Cluster, certificates, set};
+use self::cluster::{Cluster, set};
 use self::net::Network;
+use self::operators::{certificates, rabbit};
 use self::volumes::Site;
 use crate::helm::{Helm, LATE, Values};
 use crate::objects::Objects;
@@ -27,15 +29,30 @@ fn rendered(values: &Values) -> Objects {
     Objects::parse(&Helm::V4.try_render(values, LATE, RELEASE).unwrap()).unwrap()
 }
 
+const USER: &str = "push";
+/// With what means something in an address.
+const PASSWORD: &str = "a-word:for/the@tests";
+
 /// Secrets that the values name, but do not have.
 fn site() -> Site {
     let files = [
         ("shared-key", "a-shared-key-for-the-tests-0123456789abcdef"),
         ("tokens", "engine:a-token-for-the-tests-0123456789abcdef\n"),
-        ("username", "push"),
-        ("password", "a-word:for/the@tests"),
+        ("username", USER),
+        ("password", PASSWORD),
     ];
     Site::default().with("Secret", "all-secrets", &files)
+}
+
+/// A broker that knows the user.
+async fn broker() -> Broker {
+    let broker = Broker::start().await.unwrap();
+    broker.rabbitmqctl(&["add_user", USER, PASSWORD]).await.unwrap();
+    broker
+}
+
+async fn allow(broker: &Broker, [configure, write, read]: [&str; 3]) {
+    broker.rabbitmqctl(&["set_permissions", USER, configure, write, read]).await.unwrap();
 }
 
 #[tokio::test]
@@ -43,13 +60,8 @@ async fn a_cluster_runs_as_rendered() {
     if !network::is_own("running::a_cluster_runs_as_rendered").await.unwrap() {
         return;
     }
-    let broker = Broker::start().await.unwrap();
-    for args in [
-        ["add_user", "push", "a-word:for/the@tests"].as_slice(),
-        &["set_permissions", "push", "^bellwire[.]v1.*", ".*", ".*"],
-    ] {
-        broker.rabbitmqctl(args).await.unwrap();
-    }
+    let broker = broker().await;
+    allow(&broker, [r"^bellwire\."; 3]).await;
     let outside = [("rabbit.example", 5672, ([127, 0, 0, 1], broker.port()).into())];
     let values = sets::minimal().and("two gateways", "gateway: {replicaCount: 2}\ningest: {replicaCount: 1}\n");
     let network = Network::open().await.unwrap();
@@ -65,14 +77,36 @@ async fn a_cluster_runs_as_rendered() {
     cluster.test().await.unwrap_err();
 }
 
+/// With everything that operators bring: RabbitMQ under the name and with the user and the rights that the chart asks for,
+/// certificates for the names that it asks for.
 #[tokio::test]
-async fn standalone_runs_as_rendered() {
-    if !network::is_own("running::standalone_runs_as_rendered").await.unwrap() {
+async fn the_preset_for_production_runs_as_rendered() {
+    if !network::is_own("running::the_preset_for_production_runs_as_rendered").await.unwrap() {
         return;
     }
-    let network = Network::open().await.unwrap();
-    let mut cluster = Cluster::start(network, rendered(&sets::standalone()), site(), &[]).await.unwrap();
-    cluster.test().await.unwrap();
+    let broker = broker().await;
+    let values = Values::file("values-production.yaml").and("site", sets::SITE);
+    let values = values.and("least rights", "rabbitmq: {operator: {topologyOperator: {enabled: true}}}");
+    let objects = rendered(&values);
+    let site = certificates(&objects, site()).unwrap();
+    let (site, rabbit) = rabbit(&objects, site, USER, PASSWORD).unwrap();
+    allow(&broker, rabbit.rights.each_ref().map(String::as_str)).await;
+    let outside = [(rabbit.host.as_str(), 5672, ([127, 0, 0, 1], broker.port()).into())];
+    let mut cluster = Cluster::start(Network::open().await.unwrap(), objects, site, &outside).await.unwrap();
+    assert!(cluster.plans().len() >= 4, "{}", cluster.plans().len());
+    println!("{}", cluster.test().await.unwrap());
+    let (_, took) = cluster.end("").await.unwrap();
+    assert!(took < ENDS_WITHIN, "{took:?}");
+}
+
+#[tokio::test]
+async fn the_preset_for_small_sites_runs_as_rendered() {
+    if !network::is_own("running::the_preset_for_small_sites_runs_as_rendered").await.unwrap() {
+        return;
+    }
+    let values = Values::file("values-small.yaml").and("site", sets::SITE);
+    let mut cluster = Cluster::start(Network::open().await.unwrap(), rendered(&values), site(), &[]).await.unwrap();
+    println!("{}", cluster.test().await.unwrap());
     // A new pod on the same volume, which the old one has left in order.
     let plans = cluster.plans();
     assert_eq!(plans.len(), 1);
@@ -82,25 +116,23 @@ async fn standalone_runs_as_rendered() {
     cluster.test().await.unwrap();
 }
 
-/// Names in the certificate are those that the chart's own addresses have; probes speak TLS too.
+/// Probes speak TLS, too.
 #[tokio::test]
-async fn tls_runs_as_rendered() {
-    if !network::is_own("running::tls_runs_as_rendered").await.unwrap() {
+async fn tls_for_administration_runs_as_rendered() {
+    if !network::is_own("running::tls_for_administration_runs_as_rendered").await.unwrap() {
         return;
     }
-    let values = sets::standalone()
-        .and("tls", "tls: {enabled: true, admin: true, certManager: {enabled: true, issuerRef: {name: site}}}\n");
-    let objects = rendered(&values);
+    let tls = "tls: {enabled: true, admin: true, certManager: {enabled: true, issuerRef: {name: site}}}\n";
+    let objects = rendered(&sets::standalone().and("tls", tls));
     let site = certificates(&objects, site()).unwrap();
     let mut cluster = Cluster::start(Network::open().await.unwrap(), objects, site, &[]).await.unwrap();
     cluster.test().await.unwrap();
     cluster.end("").await.unwrap();
 }
 
-/// The presets, too, but for RabbitMQ, which their render does not bring.
 #[tokio::test]
-async fn values_that_are_secret_run_as_rendered() {
-    if !network::is_own("running::values_that_are_secret_run_as_rendered").await.unwrap() {
+async fn secrets_that_are_values_run_as_rendered() {
+    if !network::is_own("running::secrets_that_are_values_run_as_rendered").await.unwrap() {
         return;
     }
     let values = sets::standalone().and(
@@ -112,8 +144,8 @@ ingest: {tokens: {value: 'engine:a-token-for-the-tests-0123456789abcdef'}}
 standalone: {persistence: {enabled: false}}
 ",
     );
-    let mut cluster =
-        Cluster::start(Network::open().await.unwrap(), rendered(&values), Site::default(), &[]).await.unwrap();
+    let network = Network::open().await.unwrap();
+    let mut cluster = Cluster::start(network, rendered(&values), Site::default(), &[]).await.unwrap();
     cluster.test().await.unwrap();
 }
 

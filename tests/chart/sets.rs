@@ -31,7 +31,7 @@ pub(crate) fn presets() -> Vec<Values> {
 }
 
 /// What a preset cannot know. The values of a file come before these.
-const SITE: &str = "
+pub(crate) const SITE: &str = "
 existingSecret: all-secrets
 openitcockpit: {url: 'https://monitoring.example'}
 rabbitmq: {external: {hosts: [rabbit.example]}}

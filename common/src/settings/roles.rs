@@ -71,6 +71,8 @@ pub struct Digests {
 pub struct Gateway {
     /// What every role has.
     pub node: Node,
+    /// The number of shards of the other logs that it reads too.
+    pub shards_also: Option<u16>,
     /// Where browsers come in.
     pub listen: SocketAddr,
     /// The key of V1, V2 and trial clients; none only on loopback.
@@ -190,6 +192,7 @@ pub fn gateway(sources: &Sources<'_>) -> Result<Loaded<Gateway>, Invalid> {
     let mut values = Values::collect(Role::Gateway, sources);
     let settings = Gateway {
         node: values.node(),
+        shards_also: values.optional("shards-also", value::shards),
         listen: values.required("listen", value::address, ANYWHERE),
         shared_key: values.shared_key(),
         shared_key_file: values.optional("shared-key-file", value::path),
@@ -198,6 +201,9 @@ pub fn gateway(sources: &Sources<'_>) -> Result<Loaded<Gateway>, Invalid> {
         relay: values.relay(),
     };
     values.check_shared_log(&settings.node.log);
+    if settings.shards_also == Some(settings.node.shards) {
+        values.problem("shards-also", "is the same as shards: give the number from which or to which ingest moves");
+    }
     values.check_listeners(&settings.listeners());
     values.check_key(
         settings.listen,

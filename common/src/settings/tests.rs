@@ -107,6 +107,20 @@ fn the_other_roles_have_their_own_ports() {
 }
 
 #[test]
+fn a_gateway_may_read_the_logs_of_a_second_number_of_shards() {
+    let gateway = |more: &str| args(&format!("--log amqp://h {more}")).gateway();
+    assert_eq!(gateway("").unwrap().settings.shards_also, None);
+    let settings = gateway("--shards 4 --shards-also 8").unwrap().settings;
+    assert_eq!((settings.node.shards, settings.shards_also), (4, Some(8)));
+    refused(gateway("--shards-also 4"), &["shards-also", "the same as shards"]);
+    refused(gateway("--shards-also 65"), &["shards-also", "from 1 to 64, not `65`"]);
+    let env = [("HOME", "/h"), ("BELLWIRE_CONFIG", "/c")];
+    let given = Given { args: "", env: &env, files: &[("/c", "log = 'amqp://h'\nshards-also = 8")] };
+    assert_eq!(given.gateway().unwrap().settings.shards_also, Some(8));
+    assert!(given.ingest().is_ok(), "one file for both");
+}
+
+#[test]
 fn the_nearer_source_wins() {
     let file = [("/c.toml", "shards = 2\nttl = '2m'\ndrain-seconds = 2\nlog-format = 'json'")];
     let env = [("HOME", "/h"), ("BELLWIRE_CONFIG", "/c.toml"), ("BELLWIRE_SHARDS", "3"), ("BELLWIRE_TTL", "3m")];

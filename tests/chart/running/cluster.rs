@@ -185,28 +185,6 @@ fn plan(object: &Object, at: u64, address: Ipv4Addr) -> Plan {
     }
 }
 
-/// Secrets that cert-manager would make of the Certificates of a render.
-pub(super) fn certificates(objects: &Objects, mut site: Site) -> Result<Site> {
-    use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
-    let mut params = CertificateParams::new(Vec::new())?;
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let key = KeyPair::generate()?;
-    let authority = params.self_signed(&key)?.pem();
-    let issuer = Issuer::new(params, key);
-    for certificate in objects.kind("Certificate") {
-        let names = list(&certificate.0, "/spec/dnsNames")
-            .iter()
-            .filter_map(Value::as_str)
-            .map(str::to_owned)
-            .collect::<Vec<_>>();
-        let key = KeyPair::generate()?;
-        let made = CertificateParams::new(names)?.signed_by(&key, &issuer)?.pem();
-        let files = [("tls.crt", made.as_str()), ("tls.key", &key.serialize_pem()), ("ca.crt", &authority)];
-        site = site.with("Secret", text(&certificate.0, "/spec/secretName"), &files);
-    }
-    Ok(site)
-}
-
 /// Sets what is at a pointer in all objects of a kind; there must be one that has its parent.
 pub(super) fn set(objects: &mut Objects, kind: &str, pointer: &str, value: Value) {
     let (parent, name) = pointer.rsplit_once('/').expect("a pointer");

@@ -42,10 +42,6 @@ const WHERE: &[(&str, &str)] = &[
     ("openitcockpit.mysql", "openitcockpit: {mysql: {existingSecret: a}}"),
     ("openitcockpit.userCheck", "openitcockpit: {mysql: {existingSecret: a}}"),
     ("openitcockpit.mobileRelay", "openitcockpit: {mysql: {existingSecret: a}}"),
-    (
-        "openitcockpit.mobileRelay.ca",
-        "openitcockpit: {mysql: {existingSecret: a}, mobileRelay: {enabled: true, ca: {existingConfigMap: a}}}",
-    ),
     ("openitcockpit.ca.key", "openitcockpit: {ca: {existingSecret: a}}"),
     ("openitcockpit.mysql.value", ""),
     ("openitcockpit.sharedKey.key", "openitcockpit: {sharedKey: {existingSecret: a}}"),

@@ -4,7 +4,7 @@ use super::Default::{Required, Text, Unset};
 use super::Role::{Gateway, Ingest, Standalone};
 use super::{Setting, Shown, all};
 
-pub(super) const SETTINGS: [Setting; 10] = [
+pub(super) const SETTINGS: [Setting; 11] = [
     Setting {
         name: "log",
         value: "ADDRESS",
@@ -60,7 +60,17 @@ pub(super) const SETTINGS: [Setting; 10] = [
         help: "Number of logs that users are spread over",
         limits: "1 to 64. The same on every node: nodes with different numbers use different streams and do not meet.",
         cost: "Each shard is one stream and one channel for every gateway; too few limit the rate of one stream, too many cost memory in RabbitMQ.",
-        change: "When one stream's rate is the limit (tens of thousands of notifications per second). Changing it starts new, empty logs: what is not shown yet stays behind in the old ones.",
+        change: "When one stream's rate is the limit (tens of thousands of notifications per second). To change it without loss: shards-also, and docs/operations.md, step by step.",
+    },
+    Setting {
+        name: "shards-also",
+        value: "NUMBER",
+        defaults: &[(Gateway, Unset("only the logs of shards are read"))],
+        shown: Shown::Plain,
+        help: "A second number of logs that a gateway reads too, while ingest moves from one number to the other",
+        limits: "1 to 64, other than shards. On every gateway before the first ingest moves, and until what went to the old logs has expired.",
+        cost: "The streams and channels of both numbers, and two more connections to RabbitMQ; each gateway reports to both. An open tab takes up to 1 KB more, up to 10 KB while its page answers nothing.",
+        change: "Only while the number of shards changes: docs/operations.md has the steps.",
     },
     Setting {
         name: "ttl",
