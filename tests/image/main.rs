@@ -1,6 +1,7 @@
 //! The container image, as far as it can be tried without an engine: nothing here runs packaging/Dockerfile, but everything that
 //! it says is used.
 
+mod compose;
 mod container;
 mod context;
 mod dockerfile;
