@@ -84,7 +84,7 @@ impl Running {
         let listener = listeners.reserve(node.admin_listen).and_then(Reserved::listen).context("admin-listen")?;
         let address = listener.local_addr().context("admin-listen")?;
         info!(%role, version = VERSION, log = %node.log, shards = node.shards, admin = %address, "starting");
-        let (readiness, extra, admin_stop) = (Readiness::default(), Extra::default(), CancellationToken::new());
+        let (readiness, extra, admin_stop) = (Readiness::new(), Extra::default(), CancellationToken::new());
         let tls = tls.map(|(tls, watch)| {
             watch.start(&admin_stop);
             tls
@@ -104,7 +104,7 @@ impl Running {
 
     /// The process has begun to end, within about this time.
     pub(crate) async fn draining(&self, within: Duration) {
-        self.readiness.draining();
+        self.readiness.draining(within);
         self.supervisor.ending(within).await;
     }
 

@@ -1,6 +1,7 @@
 //! The admin server: `/metrics`, `/healthz` and `/readyz` on a port of their own, and for this machine only `/trace` and `/revoke`.
 
 mod process;
+mod runtime;
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,7 +21,11 @@ use tower::Service;
 use tracing::error;
 
 use crate::http::{self, Limits, problem};
+use crate::ids::UnixMillis;
 use crate::local::{self, NotLocal};
+use crate::metrics::{
+    NODE_DRAIN_END_TIMESTAMP_SECONDS, NODE_DRAINING, NODE_READY, PROCESS_CPU_SECONDS, RUNTIME_BUSY_SECONDS,
+};
 
 /// How often histograms are folded, so that what they hold between two scrapes stays small.
 const UPKEEP_EVERY: Duration = Duration::from_secs(5);
@@ -56,15 +61,34 @@ struct Conditions {
 }
 
 impl Readiness {
+    /// Not caught up, not draining; the gauges say so too, so install the recorder before.
+    #[must_use]
+    pub fn new() -> Self {
+        NODE_DRAINING.zero();
+        NODE_DRAIN_END_TIMESTAMP_SECONDS.zero();
+        let new = Self::default();
+        new.tell();
+        new
+    }
+
     /// The log has been read to its end for the first time. Never taken back: when the log is out of reach later, the
     /// tabs are still best off here.
     pub fn caught_up(&self) {
         self.0.caught_up.store(true, Ordering::Release);
+        self.tell();
     }
 
-    /// The process has begun to end. Never taken back.
-    pub fn draining(&self) {
+    /// The process has begun to end, and means to have ended `within` this time. Never taken back.
+    pub fn draining(&self, within: Duration) {
         self.0.draining.store(true, Ordering::Release);
+        let end = UnixMillis::now().0 as f64 / 1_000.0 + within.as_secs_f64();
+        NODE_DRAIN_END_TIMESTAMP_SECONDS.with(&[]).set(end);
+        NODE_DRAINING.with(&[]).set(1.0);
+        self.tell();
+    }
+
+    fn tell(&self) {
+        NODE_READY.with(&[]).set(f64::from(u8::from(self.missing().is_empty())));
     }
 
     /// What stands against giving it work; nothing when it is ready.
@@ -173,10 +197,14 @@ fn ready(readiness: &Readiness) -> Response {
 }
 
 async fn render(handle: PrometheusHandle) -> Response {
+    let busy = runtime::measure();
     // Reading /proc and folding histograms take longer than a worker of the runtime should stand still.
     let rendered = tokio::task::spawn_blocking(move || {
-        process::measure();
-        handle.render()
+        let cpu = process::measure();
+        let mut text = handle.render();
+        text += &RUNTIME_BUSY_SECONDS.lines(busy);
+        text += &cpu.map(|seconds| PROCESS_CPU_SECONDS.lines(seconds)).unwrap_or_default();
+        text
     });
     match rendered.await {
         Ok(text) => ([(header::CONTENT_TYPE, PROMETHEUS_TEXT)], text).into_response(),
@@ -215,7 +243,7 @@ mod tests {
         assert!(status == StatusCode::SERVICE_UNAVAILABLE && body.contains("caught_up"), "{status} {body}");
         readiness.caught_up();
         assert_eq!(get(&router, "/readyz").await, (StatusCode::OK, "ready\n".into()));
-        readiness.draining();
+        readiness.draining(Duration::from_secs(30));
         let (status, body) = get(&router, "/readyz").await;
         assert!(status == StatusCode::SERVICE_UNAVAILABLE && body.contains("draining"), "{status} {body}");
         assert!(!body.contains("caught_up"), "{body}");

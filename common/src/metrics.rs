@@ -88,17 +88,24 @@ catalogue! {
         [LabelSet { name: "reason", values: &["method", "client_certificate", "token", "failures", "scope", "peer", "forwarded", "media_type", "overloaded", "body_too_large", "timeout", "incomplete", "json", "batch_too_large"] }];
     Counter INGEST_EXPORT_STATUS = "bellwire_ingest_export_status_total", "Times that this node told the log whether openITCOCKPIT refreshes its configuration, by result.",
         [LabelSet { name: "result", values: &["told", "failed"] }];
+    Histogram INGEST_ACCEPT_SECONDS = "bellwire_ingest_accept_seconds", "From a request's head to its checked notifications: its body, and what is looked up for it.", [], LATENCY_BUCKETS;
     Histogram INGEST_APPEND_SECONDS = "bellwire_ingest_append_seconds", "From the checked request to the confirmed append.", [], LATENCY_BUCKETS;
 
     // gateway
     Gauge GATEWAY_SESSIONS = "bellwire_gateway_sessions", "Open sessions (tabs) of this node.", [PROTOCOL];
     Gauge GATEWAY_SESSIONS_MAX = "bellwire_gateway_sessions_max", "Most sessions that this node takes.", [];
+    Gauge GATEWAY_BROWSERS = "bellwire_gateway_browsers", "Browsers that have a session on this node, which has said so.", [];
+    Gauge GATEWAY_USERS = "bellwire_gateway_users", "Users that have a session on this node, which has said so.", [];
     Counter GATEWAY_SESSIONS_OPENED = "bellwire_gateway_sessions_opened_total", "Sessions that were opened.", [PROTOCOL];
     Counter GATEWAY_SESSIONS_CLOSED = "bellwire_gateway_sessions_closed_total", "Sessions that ended, by who ended them and why.",
         [PROTOCOL,
          LabelSet { name: "initiator", values: &["client", "network", "server"] },
          LabelSet { name: "reason", values: &["closed", "eof", "read_error", "write_error", "pong_timeout", "write_timeout", "bad_key", "bad_message",
             "too_large", "binary", "no_identity", "hello_timeout", "flood", "user_limit", "wrong_user", "logged_out", "revoked", "token_expired", "silent", "drain", "shutdown", "internal"] }];
+    Counter GATEWAY_ANNOUNCEMENTS = "bellwire_gateway_announcements_total", "Sessions of this node that said for which browser they listen, by what the cluster knew of it: nothing; that it was away, so that it goes on where it was; or that it has another session.",
+        [LabelSet { name: "browser", values: &["new", "returned", "open"] }];
+    Counter GATEWAY_TAKEOVERS = "bellwire_gateway_takeovers_total", "Sessions of this node that took over from another session of their browser, by what became of that one.",
+        [LabelSet { name: "reason", values: &["closed", "stalled", "node_lost"] }];
     Counter GATEWAY_HANDSHAKES_REFUSED = "bellwire_gateway_handshakes_refused_total", "Connections that were refused before they became sessions, by reason.",
         [LabelSet { name: "reason", values: &["key", "identity", "subprotocol", "not_websocket", "not_ready", "draining", "head_timeout", "full", "user_limit", "address_limit", "cross_site", "left", "origin", "failures", "session", "session_away", "token"] }];
     Gauge GATEWAY_ACCESS_MODE = "bellwire_gateway_access_mode", "1 for the session-check that is set, 0 for the others.",
@@ -118,12 +125,16 @@ catalogue! {
     Counter GATEWAY_NOTIFICATIONS_DROPPED = "bellwire_gateway_notifications_dropped_total", "Notifications that no browser of their user confirmed, by reason; counted once in the cluster.",
         [LabelSet { name: "reason", values: &["expired", "user_bound", "shard_bound"] }];
     Counter GATEWAY_NOTIFICATIONS_DUPLICATE = "bellwire_gateway_notifications_duplicate_total", "Notifications whose id was known already; counted once in the cluster.", [];
+    Gauge GATEWAY_NOTIFICATIONS_WAITING = "bellwire_gateway_notifications_waiting", "Notifications in the log that no browser of their user has confirmed yet; each gateway knows of all of the cluster, so take the largest.", [];
+    Gauge GATEWAY_NOTIFICATIONS_HELD_BYTES = "bellwire_gateway_notifications_held_bytes", "Bytes of the notifications that are held until they expire, confirmed or not; each gateway holds those of the whole cluster.", [];
     Counter GATEWAY_FRAMES_SENT = "bellwire_gateway_frames_sent_total", "Notification frames written to tabs of this node.", [PROTOCOL];
     Counter GATEWAY_FRAMES_UNREADABLE = "bellwire_gateway_frames_unreadable_total", "Notifications that a tab was not shown because this version cannot read them.", [PROTOCOL];
     Histogram GATEWAY_READ_SECONDS = "bellwire_gateway_read_seconds", "From the acceptance by ingest to the reading by this node (two machines' clocks).", [], LATENCY_BUCKETS;
-    Histogram GATEWAY_WRITE_SECONDS = "bellwire_gateway_write_seconds", "From the reading of a notification to its frame written to a tab that was waiting.", [], LATENCY_BUCKETS;
+    Histogram GATEWAY_WRITE_SECONDS = "bellwire_gateway_write_seconds", "From the reading of a notification to its frame written to a tab that was open then.", [], LATENCY_BUCKETS;
     Histogram GATEWAY_CONFIRM_SECONDS = "bellwire_gateway_confirm_seconds", "From the write to the proof: link is the browser's pong, page is the page's own answer.",
         [LabelSet { name: "proof", values: &["link", "page"] }], LATENCY_BUCKETS;
+    Histogram GATEWAY_DELIVERY_SECONDS = "bellwire_gateway_delivery_seconds", "From the acceptance by ingest to the proof (two machines' clocks), of each burst to a tab the oldest; tab says whether that was open when this node read the notification, or opened later.",
+        [LabelSet { name: "proof", values: &["link", "page"] }, LabelSet { name: "tab", values: &["open", "opened_later"] }], LATENCY_BUCKETS;
     Counter GATEWAY_TESTS = "bellwire_gateway_tests_total", "Test notifications asked for by tabs, by what became of them.",
         [LabelSet { name: "result", values: &["sent", "limited", "unavailable"] }];
     Counter GATEWAY_EVENTS_POSTS = "bellwire_gateway_events_posts_total", "What clients of event streams said by POST, by what became of it.",
@@ -135,6 +146,11 @@ catalogue! {
         [LabelSet { name: "result", values: &["sent", "gone", "refused", "failed", "expired", "overflow", "unreadable", "cut"] }];
     Gauge GATEWAY_RELAY_WAITING = "bellwire_gateway_relay_waiting", "Notifications on their way to the mobile relay, those that wait to be tried again included.", [];
     Gauge GATEWAY_LOG_LAG_RECORDS = "bellwire_gateway_log_lag_records", "Records that were read from the log and are not yet applied.", [];
+    Gauge GATEWAY_SHARDS = "bellwire_gateway_shards", "Shards that this node reads.", [];
+    Gauge GATEWAY_SHARDS_SENDING = "bellwire_gateway_shards_sending", "Shards whose notifications this node may send: not before it has read a report of its own back.", [];
+    Counter GATEWAY_BARRIERS = "bellwire_gateway_barriers_total", "Times that this node stopped sending the notifications of a shard until it had read another report of its own back, by why.",
+        [LabelSet { name: "reason", values: &["stood_still", "unseen", "lost", "reattached", "replaced"] }];
+    Gauge GATEWAY_REPORT_READ_TIMESTAMP_SECONDS = "bellwire_gateway_report_read_timestamp_seconds", "When this node last read a report of its own back from the log, in the shard where that is longest ago, in seconds since 1970; 0 before the first.", [];
     Gauge GATEWAY_NODES = "bellwire_gateway_nodes", "Living gateways, as this node sees them.", [];
     Counter GATEWAY_REPORTS = "bellwire_gateway_reports_total", "Reports that this node appended, by result.",
         [LabelSet { name: "result", values: &["written", "failed"] }];
@@ -158,18 +174,29 @@ catalogue! {
         [LabelSet { name: "reason", values: &["plain_http", "timeout", "lost", "malformed", "incompatible", "certificate_refused", "client_certificate"] }];
     Gauge TLS_CERTIFICATE_NOT_AFTER = "bellwire_tls_certificate_not_after_timestamp_seconds", "When the certificate in use ends, in seconds since 1970.", [];
 
+    // node: what its probes know, and the runtime below it
+    Gauge NODE_READY = "bellwire_node_ready", "1 while /readyz says that this node may be given work.", [];
+    Gauge NODE_DRAINING = "bellwire_node_draining", "1 from the moment on when this node has begun to end.", [];
+    Gauge NODE_DRAIN_END_TIMESTAMP_SECONDS = "bellwire_node_drain_end_timestamp_seconds", "When this node means to have ended the last of its sessions or requests, in seconds since 1970; 0 until it drains.", [];
+    Gauge RUNTIME_WORKERS = "bellwire_runtime_workers", "Threads that run the node's tasks.", [];
+    Gauge RUNTIME_TASKS = "bellwire_runtime_tasks", "Tasks that are alive: most are a session each.", [];
+    Gauge RUNTIME_TASKS_QUEUED = "bellwire_runtime_tasks_queued", "Tasks that wait for a thread, of those that no thread has taken to itself yet.", [];
+    Counter RUNTIME_BUSY_SECONDS = "bellwire_runtime_busy_seconds_total", "Time that the threads were at work and not waiting for it, all together.", [];
+
     // process: the names that all Prometheus clients use
     Gauge PROCESS_RESIDENT_MEMORY_BYTES = "process_resident_memory_bytes", "Resident memory of the process.", [];
     Gauge PROCESS_VIRTUAL_MEMORY_BYTES = "process_virtual_memory_bytes", "Virtual memory of the process.", [];
     Gauge PROCESS_OPEN_FDS = "process_open_fds", "Open file descriptors of the process.", [];
     Gauge PROCESS_MAX_FDS = "process_max_fds", "Most file descriptors that the process may open.", [];
     Gauge PROCESS_START_TIME_SECONDS = "process_start_time_seconds", "When the process began, in seconds since 1970.", [];
-    Counter PROCESS_CPU_SECONDS = "process_cpu_seconds_total", "Processor time that the process took, in whole seconds.", [];
+    Counter PROCESS_CPU_SECONDS = "process_cpu_seconds_total", "Processor time that the process took, its own and the kernel's for it.", [];
 
     // log
     Counter LOG_APPENDS = "bellwire_log_appends_total", "Records appended, by result.",
         [LabelSet { name: "result", values: &["confirmed", "unavailable", "unknown", "overloaded", "too_large"] }];
     Counter LOG_RECONNECTS = "bellwire_log_reconnects_total", "Connections to the log that were lost and made anew.",
+        [LabelSet { name: "side", values: &["append", "read"] }];
+    Gauge LOG_UP = "bellwire_log_up", "1 while the log can be reached, by side.",
         [LabelSet { name: "side", values: &["append", "read"] }];
     Counter LOG_RECORDS_UNREADABLE = "bellwire_log_records_unreadable_total", "Records that this version cannot decode; they were skipped.", [];
 }
@@ -233,6 +260,15 @@ impl Counter {
         for values in combinations(self.0.labels) {
             self.with(&values).increment(0);
         }
+    }
+
+    /// Its lines of `/metrics` with a fraction: the recorder counts in whole numbers. For a counter without labels that
+    /// nothing else counts.
+    #[must_use]
+    pub fn lines(&self, value: f64) -> String {
+        let Description { name, help, labels } = &self.0;
+        debug_assert!(labels.is_empty(), "{name}");
+        format!("# HELP {name} {help}\n# TYPE {name} counter\n{name} {value}\n\n")
     }
 }
 

@@ -1,16 +1,17 @@
 //! Who may come in: how many sessions there are for a user, an address and the node, and how fast handshakes come.
 
 use std::collections::HashMap;
-use std::hash::Hash;
+use std::hash::{BuildHasher, Hash, RandomState};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bellwire_common::ids::UserId;
-use bellwire_common::metrics::GATEWAY_HANDSHAKES_REFUSED;
+use bellwire_common::metrics::{GATEWAY_BROWSERS, GATEWAY_HANDSHAKES_REFUSED, GATEWAY_USERS, GaugeSeries};
 
 use crate::pace::{Pace, Rate};
 use crate::peer;
+use crate::protocol::Identity;
 
 /// Most sessions of one gateway.
 #[derive(Debug, Clone, Copy)]
@@ -38,6 +39,10 @@ pub(crate) struct Admission {
     rate: Rate,
     started: Instant,
     state: Mutex<State>,
+    /// Names browsers by numbers: they are only counted.
+    hasher: RandomState,
+    users: GaugeSeries,
+    browsers: GaugeSeries,
 }
 
 #[derive(Default)]
@@ -45,6 +50,7 @@ struct State {
     sessions: usize,
     users: HashMap<UserId, usize>,
     addresses: HashMap<IpAddr, usize>,
+    browsers: HashMap<u64, usize>,
     handshakes: Pace,
 }
 
@@ -53,6 +59,7 @@ pub(crate) struct Ticket {
     admission: Arc<Admission>,
     address: Option<IpAddr>,
     user: Option<UserId>,
+    browser: Option<u64>,
 }
 
 /// A handshake's turn, which comes after `wait`. Dropped before it is taken, it is the next one's: else whoever connects
@@ -71,7 +78,9 @@ const JITTER_MAX: Duration = Duration::from_secs(1);
 impl Admission {
     pub(crate) fn new(limits: SessionLimits) -> Arc<Self> {
         let rate = Rate::per_second(limits.handshakes_per_second);
-        Arc::new(Self { limits, rate, started: Instant::now(), state: Mutex::default() })
+        let (users, browsers) = (GATEWAY_USERS.with(&[]), GATEWAY_BROWSERS.with(&[]));
+        let (started, state, hasher) = (Instant::now(), Mutex::default(), RandomState::new());
+        Arc::new(Self { limits, rate, started, state, hasher, users, browsers })
     }
 
     /// A place for a session from `address`, if it is known.
@@ -88,7 +97,7 @@ impl Admission {
         }
         state.sessions += 1;
         drop(state);
-        Ok(Ticket { admission: Arc::clone(self), address, user: None })
+        Ok(Ticket { admission: Arc::clone(self), address, user: None, browser: None })
     }
 
     /// A turn for a handshake that comes now. Nobody waits for it unless more come than the rate allows.
@@ -138,11 +147,24 @@ impl Ticket {
         if self.user.is_some() {
             return Ok(());
         }
-        if !enter(&mut self.admission.lock().users, user.clone(), self.admission.limits.sessions_per_user) {
+        let mut state = self.admission.lock();
+        if !enter(&mut state.users, user.clone(), self.admission.limits.sessions_per_user) {
             return Err(Full::User);
         }
+        self.admission.users.set(state.users.len() as f64);
         self.user = Some(user.clone());
         Ok(())
+    }
+
+    /// Counts the browser of the session, once. Nothing limits how many there are.
+    pub(crate) fn listens_for(&mut self, identity: &Identity) {
+        if self.browser.is_none() {
+            let browser = self.admission.hasher.hash_one((&identity.user, &identity.browser));
+            let mut state = self.admission.lock();
+            enter(&mut state.browsers, browser, usize::MAX);
+            self.admission.browsers.set(state.browsers.len() as f64);
+            self.browser = Some(browser);
+        }
     }
 }
 
@@ -155,6 +177,11 @@ impl Drop for Ticket {
         }
         if let Some(user) = &self.user {
             leave(&mut state.users, user);
+            self.admission.users.set(state.users.len() as f64);
+        }
+        if let Some(browser) = &self.browser {
+            leave(&mut state.browsers, browser);
+            self.admission.browsers.set(state.browsers.len() as f64);
         }
     }
 }
@@ -178,6 +205,8 @@ fn leave<K: Hash + Eq>(counts: &mut HashMap<K, usize>, key: &K) {
 
 #[cfg(test)]
 mod tests {
+    use bellwire_common::ids::BrowserId;
+
     use super::*;
 
     fn admission(sessions: usize, user: usize, address: usize) -> Arc<Admission> {
@@ -205,13 +234,19 @@ mod tests {
         assert_eq!(first.belongs_to(&user), Ok(()));
         assert_eq!(first.belongs_to(&user), Ok(()), "counted once");
         assert_eq!(second.belongs_to(&user), Err(Full::User));
+        let identity = |browser| Identity { user: user.clone(), browser: BrowserId::try_new(browser).unwrap() };
+        for browser in ["x", "y"] {
+            first.listens_for(&identity(browser));
+        }
+        second.listens_for(&identity("x"));
+        assert_eq!(admission.lock().browsers.len(), 1, "two sessions of one browser, each counted once");
         let third = admission.admit(None).unwrap();
         assert_eq!(admission.admit(None).err(), Some(Full::Node));
         drop(first);
         assert_eq!(second.belongs_to(&user), Ok(()));
         drop((second, third));
         let state = admission.lock();
-        assert_eq!((state.sessions, state.users.len(), state.addresses.len()), (0, 0, 0));
+        assert_eq!((state.sessions, state.users.len(), state.addresses.len(), state.browsers.len()), (0, 0, 0, 0));
     }
 
     fn taken(turn: Turn) -> Duration {

@@ -13,6 +13,7 @@
 mod browser;
 pub mod bug;
 mod clock;
+mod counts;
 mod fold;
 mod happened;
 mod look;
@@ -36,6 +37,7 @@ use bellwire_common::record::{Record, Status};
 
 use self::bug::Bug;
 use self::clock::Clock;
+pub use self::counts::{Outcomes, Tally};
 pub use self::happened::{Accepted, Happened, Moved, Reason};
 pub use self::look::{BrowserLook, SessionLook};
 use self::node::Node;
@@ -99,24 +101,6 @@ pub struct Held<X> {
     pub extra: X,
 }
 
-/// How many notifications ended how, since the machine began. Each ends in exactly one of these (rule 9),
-/// duplicates aside, which never began.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Outcomes {
-    /// Confirmed by a browser of their user, and shown there by themselves.
-    pub delivered: u64,
-    /// Confirmed by a browser of their user that shows them in a digest (rule 14).
-    pub digested: u64,
-    /// Expired before any browser of their user confirmed them.
-    pub expired: u64,
-    /// Gave way to newer ones of the same user, unconfirmed.
-    pub user_bound: u64,
-    /// Gave way to newer ones of the shard, unconfirmed.
-    pub shard_bound: u64,
-    /// Same user and id as one before.
-    pub duplicate: u64,
-}
-
 /// What the fold knows of a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct View {
@@ -160,6 +144,8 @@ pub struct Touched {
     pub status: bool,
     /// For whoever keeps a journal.
     pub happened: Vec<Happened>,
+    /// What became of the sessions of the node whose fold it is.
+    pub tally: Tally,
 }
 
 /// The fold of one shard's log.
@@ -177,6 +163,8 @@ pub struct Machine<X> {
     window: Window,
     status: BTreeMap<String, Status>,
     outcomes: Outcomes,
+    /// How many notifications have begun: each ends in one of the outcomes.
+    begun: u64,
     /// Whose fold it is, and what of the outcomes is its to count: the only part that differs between nodes.
     node: NodeId,
     to_count: Outcomes,
@@ -222,36 +210,6 @@ impl Position {
     }
 }
 
-// === impl Outcomes ===
-
-impl Outcomes {
-    /// What came since `before`.
-    #[must_use]
-    pub fn since(self, before: Self) -> Self {
-        Self {
-            delivered: self.delivered - before.delivered,
-            digested: self.digested - before.digested,
-            expired: self.expired - before.expired,
-            user_bound: self.user_bound - before.user_bound,
-            shard_bound: self.shard_bound - before.shard_bound,
-            duplicate: self.duplicate - before.duplicate,
-        }
-    }
-
-    /// Both together.
-    #[must_use]
-    pub fn plus(self, more: Self) -> Self {
-        Self {
-            delivered: self.delivered + more.delivered,
-            digested: self.digested + more.digested,
-            expired: self.expired + more.expired,
-            user_bound: self.user_bound + more.user_bound,
-            shard_bound: self.shard_bound + more.shard_bound,
-            duplicate: self.duplicate + more.duplicate,
-        }
-    }
-}
-
 // === impl Next ===
 
 impl<X> Next<X> {
@@ -277,6 +235,7 @@ impl<X> Machine<X> {
             window: Window::default(),
             status: BTreeMap::new(),
             outcomes: Outcomes::default(),
+            begun: 0,
             node,
             to_count: Outcomes::default(),
         }
@@ -394,6 +353,12 @@ impl<X> Machine<X> {
         self.outcomes
     }
 
+    /// Notifications that have not ended: no browser of their user has confirmed them.
+    #[must_use]
+    pub fn waiting(&self) -> u64 {
+        self.begun - self.outcomes.ended()
+    }
+
     /// What of it this node is to count: what happened while it was the living one with the smallest id (rule 9). A
     /// node that starts lives only from its own first heartbeat on, and so counts nothing of what it reads back.
     #[must_use]
@@ -412,7 +377,7 @@ impl<X> Machine<X> {
     where
         X: PartialEq,
     {
-        let of_log = |m: &'_ Self| (m.applied, m.outcomes);
+        let of_log = |m: &'_ Self| (m.applied, m.outcomes, m.begun);
         of_log(self) == of_log(other)
             && self.clock == other.clock
             && self.nodes == other.nodes

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use axum::extract::ws::Utf8Bytes;
 
-use bellwire_common::ids::UserId;
+use bellwire_common::ids::{UnixMillis, UserId};
 use bellwire_common::notification::Notification;
 
 use crate::delivery::Held;
@@ -16,12 +16,14 @@ use crate::protocol::{self, Head, Protocol, native};
 pub(crate) struct Frames {
     /// When this node read it.
     pub(crate) read_at: Instant,
+    /// When ingest accepted it, by its clock.
+    pub(crate) accepted_at: UnixMillis,
     made: [OnceLock<Option<Utf8Bytes>>; Protocol::SPOKEN.len()],
 }
 
 impl Frames {
-    pub(crate) fn read_now() -> Self {
-        Self { read_at: Instant::now(), made: Default::default() }
+    pub(crate) fn read_now(accepted_at: UnixMillis) -> Self {
+        Self { read_at: Instant::now(), accepted_at, made: Default::default() }
     }
 }
 

@@ -1,13 +1,15 @@
 //! The gateway's metrics, registered once: what is counted often must not be looked up each time.
 
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bellwire_common::ids::UnixMillis;
 use bellwire_common::metrics as catalogue;
 use bellwire_common::metrics::handles::{Counter, Gauge, Histogram};
 
-use crate::delivery::Outcomes;
+use crate::delivery::{Outcomes, Tally};
 use crate::protocol::{End, Protocol};
+use crate::shard::Told;
 
 pub(crate) struct Meters {
     sessions: [Gauge; Protocol::ALL.len()],
@@ -23,10 +25,54 @@ pub(crate) struct Meters {
     write: Histogram,
     link: Histogram,
     page: Histogram,
+    /// By proof, and by whether the tab was open.
+    delivery: [[Histogram; 2]; 2],
+    /// As [`Tally`] has them: of announcements, and of sessions that took over.
+    announced: [Counter; 3],
+    took_over: [Counter; 3],
+    barriers: [Counter; Barrier::ALL.len()],
     reports_written: Counter,
     reports_failed: Counter,
     lag: Gauge,
     nodes: Gauge,
+    waiting: Gauge,
+    held_bytes: Gauge,
+    shards: Gauge,
+    sending: Gauge,
+    report_read: Gauge,
+    /// When each shard has read a report of the node's own.
+    reports_read: Mutex<Vec<UnixMillis>>,
+}
+
+/// What a tab proves with that it has a notification.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Proved {
+    Link,
+    Page,
+}
+
+/// Why a shard's notifications are not sent until a report was read back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Barrier {
+    StoodStill,
+    Unseen,
+    Lost,
+    Reattached,
+    Replaced,
+}
+
+impl Barrier {
+    const ALL: [Self; 5] = [Self::StoodStill, Self::Unseen, Self::Lost, Self::Reattached, Self::Replaced];
+
+    fn label(self) -> &'static str {
+        match self {
+            Self::StoodStill => "stood_still",
+            Self::Unseen => "unseen",
+            Self::Lost => "lost",
+            Self::Reattached => "reattached",
+            Self::Replaced => "replaced",
+        }
+    }
 }
 
 impl Meters {
@@ -47,10 +93,22 @@ impl Meters {
             write: catalogue::GATEWAY_WRITE_SECONDS.with(&[]),
             link: catalogue::GATEWAY_CONFIRM_SECONDS.with(&["link"]),
             page: catalogue::GATEWAY_CONFIRM_SECONDS.with(&["page"]),
+            delivery: ["link", "page"].map(|proof| {
+                ["open", "opened_later"].map(|tab| catalogue::GATEWAY_DELIVERY_SECONDS.with(&[proof, tab]))
+            }),
+            announced: ["new", "returned", "open"].map(|browser| catalogue::GATEWAY_ANNOUNCEMENTS.with(&[browser])),
+            took_over: ["closed", "stalled", "node_lost"].map(|reason| catalogue::GATEWAY_TAKEOVERS.with(&[reason])),
+            barriers: Barrier::ALL.map(|barrier| catalogue::GATEWAY_BARRIERS.with(&[barrier.label()])),
             reports_written: catalogue::GATEWAY_REPORTS.with(&["written"]),
             reports_failed: catalogue::GATEWAY_REPORTS.with(&["failed"]),
             lag: catalogue::GATEWAY_LOG_LAG_RECORDS.with(&[]),
             nodes: catalogue::GATEWAY_NODES.with(&[]),
+            waiting: catalogue::GATEWAY_NOTIFICATIONS_WAITING.with(&[]),
+            held_bytes: catalogue::GATEWAY_NOTIFICATIONS_HELD_BYTES.with(&[]),
+            shards: catalogue::GATEWAY_SHARDS.with(&[]),
+            sending: catalogue::GATEWAY_SHARDS_SENDING.with(&[]),
+            report_read: catalogue::GATEWAY_REPORT_READ_TIMESTAMP_SECONDS.with(&[]),
+            reports_read: Mutex::default(),
         }
     }
 
@@ -68,9 +126,12 @@ impl Meters {
         catalogue::GATEWAY_SESSIONS_CLOSED.count(&[protocol.label(), end.initiator(), end.reason()]);
     }
 
-    pub(crate) fn frame_sent(&self, protocol: Protocol, read_at: Instant) {
+    /// A frame, and since when it could have gone: none where the tab opened later.
+    pub(crate) fn frame_sent(&self, protocol: Protocol, since: Option<Instant>) {
         self.frames[protocol as usize].increment(1);
-        self.write.record(read_at.elapsed());
+        if let Some(since) = since {
+            self.write.record(since.elapsed());
+        }
     }
 
     /// A frame that stands for several notifications, and waited for them.
@@ -91,6 +152,12 @@ impl Meters {
         self.link.record(Duration::from_millis(after_ms));
     }
 
+    /// A tab has what was accepted then; `opened_later` than this node read it.
+    pub(crate) fn delivered(&self, proof: Proved, opened_later: bool, accepted_at: UnixMillis) {
+        let after = Duration::from_millis(UnixMillis::now().0.saturating_sub(accepted_at.0));
+        self.delivery[proof as usize][usize::from(opened_later)].record(after);
+    }
+
     pub(crate) fn page_proved(&self, after_ms: u64) {
         self.page.record(Duration::from_millis(after_ms));
     }
@@ -103,6 +170,50 @@ impl Meters {
         self.user_bound.increment(ended.user_bound);
         self.shard_bound.increment(ended.shard_bound);
         self.duplicate.increment(ended.duplicate);
+    }
+
+    /// What became of this node's sessions.
+    pub(crate) fn count_tally(&self, tally: Tally) {
+        if tally == Tally::default() {
+            return;
+        }
+        let Tally { new, returned, open, after_closed, after_stalled, after_lost, lost } = tally;
+        let add = |counters: &[Counter], more: [u64; 3]| counters.iter().zip(more).for_each(|(c, n)| c.increment(n));
+        add(&self.announced, [new, returned, open]);
+        add(&self.took_over, [after_closed, after_stalled, after_lost]);
+        self.barriers[Barrier::Lost as usize].increment(lost);
+    }
+
+    pub(crate) fn barrier(&self, why: Barrier) {
+        self.barriers[why as usize].increment(1);
+    }
+
+    /// One more shard is read; gives its place for [`Meters::report_read`].
+    pub(crate) fn shard_added(&self) -> usize {
+        let mut all = self.reports_read.lock().unwrap_or_else(PoisonError::into_inner);
+        all.push(UnixMillis(0));
+        self.shards.set(all.len() as f64);
+        all.len() - 1
+    }
+
+    /// A shard has read a report of the node's own.
+    pub(crate) fn report_read(&self, shard: usize) {
+        let mut all = self.reports_read.lock().unwrap_or_else(PoisonError::into_inner);
+        all[shard] = UnixMillis::now();
+        let longest_ago = all.iter().min().map_or(0, |at| at.0);
+        self.report_read.set(longest_ago as f64 / 1_000.0);
+    }
+
+    /// Takes what gauges show of a shard from `before` to `now`.
+    pub(crate) fn shard_turned(&self, before: Told, now: Told) {
+        let change = |gauge: &Gauge, before: f64, now: f64| {
+            if before != now {
+                gauge.increment(now - before);
+            }
+        };
+        change(&self.waiting, before.waiting as f64, now.waiting as f64);
+        change(&self.held_bytes, before.bytes as f64, now.bytes as f64);
+        change(&self.sending, f64::from(u8::from(before.sending)), f64::from(u8::from(now.sending)));
     }
 
     pub(crate) fn reported(&self, written: bool) {
@@ -128,6 +239,8 @@ fn zero() {
             catalogue::GATEWAY_SESSIONS_CLOSED.with(&labels).increment(0);
         }
     }
+    catalogue::GATEWAY_BROWSERS.zero();
+    catalogue::GATEWAY_USERS.zero();
     catalogue::GATEWAY_HANDSHAKES_REFUSED.zero();
     catalogue::GATEWAY_SESSIONS_UNCHECKED.zero();
     catalogue::GATEWAY_LOGIN_CHECKS.zero();
@@ -148,4 +261,9 @@ fn zero() {
     catalogue::GATEWAY_REPORTS.zero();
     catalogue::GATEWAY_LOG_LAG_RECORDS.zero();
     catalogue::GATEWAY_NODES.zero();
+    catalogue::GATEWAY_NOTIFICATIONS_WAITING.zero();
+    catalogue::GATEWAY_NOTIFICATIONS_HELD_BYTES.zero();
+    catalogue::GATEWAY_SHARDS.zero();
+    catalogue::GATEWAY_SHARDS_SENDING.zero();
+    catalogue::GATEWAY_REPORT_READ_TIMESTAMP_SECONDS.zero();
 }

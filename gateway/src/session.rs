@@ -20,6 +20,7 @@ use crate::delivery::reporter::Mine;
 use crate::delivery::{Position, Reached};
 use crate::hub::Seat;
 use crate::liveness::{Due, Liveness, PING_EVERY_MS};
+use crate::meters::Proved;
 use crate::pace::{Allowance, Pace, Rate};
 use crate::protocol::native::{self, ErrorCode};
 use crate::protocol::{self, Dialect, End, Identity, Proof, Protocol, SharedKey, TabEvent, TestMessage};
@@ -29,12 +30,15 @@ use crate::tab::Reasons;
 
 use self::socket::{Heard, bytes_of};
 pub(crate) use self::socket::{Socket, WebSocket};
+use self::stopwatch::Stopwatch;
 pub(crate) use self::stream::Stream;
 use self::wire::test_record;
 use self::write::Fed;
 
 mod digest;
+mod proofs;
 mod socket;
+mod stopwatch;
 mod stream;
 mod wire;
 mod write;
@@ -63,6 +67,7 @@ pub(crate) struct Session {
     /// What the tab said before it was connected: a stream's request stands for its hello.
     first: Option<Box<TabEvent>>,
     liveness: Liveness,
+    stopwatch: Stopwatch,
     /// How far each shard had been read when the tab was greeted; until it is announced.
     greeted: Option<Box<[Reached]>>,
     place: Option<Place>,
@@ -95,6 +100,8 @@ struct Place {
     browser: BrowserId,
     /// What positions belong to; another one makes them void.
     generation: u32,
+    /// When it was announced, on the node's clock.
+    since: u64,
 }
 
 impl Drop for Place {
@@ -113,6 +120,7 @@ pub(crate) fn serve(socket: Socket, seat: Seat, arrival: Arrival) -> impl Future
     let storm = (!protocol.is_native() && seat.hub.digests(protocol)).then(Box::<Digest>::default);
     let mut session = Box::new(Session {
         liveness: Liveness::new(protocol, seat.hub.now()),
+        stopwatch: Stopwatch::default(),
         greeted: Some(seat.hub.reached()),
         dialect: Dialect::new(protocol, identity, fastrand::u64(..)),
         socket,
@@ -201,21 +209,6 @@ impl Session {
         self.on_step(step).await
     }
 
-    /// In a stream whatever its client says is the proof of the link.
-    fn on_posted(&mut self) {
-        if self.dialect.protocol() == Protocol::Events
-            && let Some(after_ms) = self.liveness.on_posted(self.seat.hub.now())
-        {
-            self.seat.hub.meters.link_proved(after_ms);
-        }
-    }
-
-    fn on_page_spoke(&mut self, step: &protocol::Step) {
-        if step.is_of_a_page(self.dialect.announced()) && self.liveness.on_page_spoke(self.seat.hub.now()) {
-            self.confirm(self.liveness.written());
-        }
-    }
-
     async fn on_step(&mut self, step: protocol::Step) -> Result<(), End> {
         if let Some(reply) = step.reply {
             self.feed_text(reply.into()).await?;
@@ -243,6 +236,7 @@ impl Session {
         let Some(greeted) = self.greeted.take() else { return Ok(()) };
         self.seat.hub.access.claim(&mut self.standing, &identity.user).await?;
         self.seat.ticket.belongs_to(&identity.user).map_err(|_| End::UserLimit)?;
+        self.seat.ticket.listens_for(&identity);
         let hub = &self.seat.hub;
         let shard = Arc::clone(hub.shard_of(&identity.user));
         let index = hub.shards.iter().position(|other| Arc::ptr_eq(other, &shard)).unwrap_or_default();
@@ -268,7 +262,8 @@ impl Session {
         let reached = greeted.get(index).copied().unwrap_or_else(|| shard.reached());
         let generation = shard.open(self.seat.number, reached, mine, Arc::clone(&self.seat.tab));
         let Identity { user, browser } = identity;
-        self.place = Some(Place { shard, number: self.seat.number, user, browser, generation });
+        let since = self.seat.hub.now();
+        self.place = Some(Place { shard, number: self.seat.number, user, browser, generation, since });
         Ok(())
     }
 
@@ -283,20 +278,13 @@ impl Session {
         let Some(offset) = offset else { return };
         let (upto, after_ms) = self.liveness.on_page_proof(self.seat.hub.now(), Position::after(offset));
         self.seat.hub.meters.page_proved(after_ms);
+        self.time(Proved::Page, upto);
         self.confirm(upto);
     }
 
     fn confirm(&self, upto: Position) {
         if let Some(place) = &self.place {
             place.shard.confirm(self.seat.number, place.generation, upto);
-        }
-    }
-
-    fn on_pong(&mut self, payload: &[u8]) {
-        let Ok(bytes) = payload.try_into() else { return };
-        let upto = Position::from_u64(u64::from_be_bytes(bytes));
-        if let Some(after_ms) = self.liveness.on_pong(self.seat.hub.now(), upto) {
-            self.seat.hub.meters.link_proved(after_ms);
         }
     }
 

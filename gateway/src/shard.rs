@@ -38,6 +38,8 @@ pub(crate) struct Shard {
     log: SharedLog,
     name: String,
     meters: Arc<Meters>,
+    /// Its place among those whose reports are awaited.
+    read_back: usize,
     started: Instant,
     state: Mutex<State>,
     journal: Mutex<Journal>,
@@ -53,6 +55,19 @@ struct State {
     tabs: HashMap<u64, Arc<Tab>>,
     /// Where there is a mobile relay.
     duty: Option<Duty>,
+    /// What the gauges were told last.
+    told: Told,
+}
+
+/// What gauges show of a shard.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Told {
+    /// Notifications that nobody has confirmed.
+    pub(crate) waiting: u64,
+    /// Bytes of what is held.
+    pub(crate) bytes: usize,
+    /// The node may send.
+    pub(crate) sending: bool,
 }
 
 impl fmt::Debug for Shard {
@@ -76,10 +91,12 @@ impl Shard {
         let since = UnixMillis::now().minus(limits.resume_ms);
         let journal = Mutex::new(Journal::new(trace::events_max(log.shards()), since));
         let replica = Replica::new(node, limits, timing, 0, first_round);
-        let state = Mutex::new(State { replica, tabs: HashMap::new(), duty: relay.as_ref().map(|_| Duty::new(node)) });
+        let duty = relay.as_ref().map(|_| Duty::new(node));
+        let state = Mutex::new(State { replica, tabs: HashMap::new(), duty, told: Told::default() });
+        let read_back = meters.shard_added();
         let name = log.name(id);
         let (started, changed, turned) = (Instant::now(), Notify::new(), AtomicU64::new(0));
-        Arc::new(Self { id, node, log, name, meters, started, state, journal, relay, changed, turned })
+        Arc::new(Self { id, node, log, name, meters, read_back, started, state, journal, relay, changed, turned })
     }
 
     /// Name and epoch of the log, for cursors.
@@ -157,8 +174,16 @@ impl Shard {
         Duration::from_millis(self.now().saturating_sub(self.turned.load(Ordering::Relaxed)))
     }
 
+    /// Its loop came round.
     fn turn(&self) {
         self.turned.store(self.now(), Ordering::Relaxed);
+        let mut state = self.lock();
+        let machine = state.replica.machine();
+        let (waiting, bytes) = (machine.waiting(), machine.held_bytes());
+        let now = Told { waiting, bytes, sending: state.replica.may_send() };
+        let before = std::mem::replace(&mut state.told, now);
+        drop(state);
+        self.meters.shard_turned(before, now);
     }
 
     /// Milliseconds of the replica's clock.
@@ -190,11 +215,15 @@ impl Shard {
             status |= touched.status;
             self.journal().happened(UnixMillis::now(), touched.happened.drain(..));
             self.meters.count_outcomes(state.replica.take_outcomes());
+            self.meters.count_tally(touched.tally);
             state.wake(touched);
             drop(state);
             if let Some(relay) = &self.relay {
                 passed.into_iter().for_each(|item| relay.pass(item));
             }
+        }
+        if own {
+            self.meters.report_read(self.read_back);
         }
         if own && self.id == ids::Shard(0) {
             // Every node reports to every shard: one of them tells who lives.
@@ -229,16 +258,16 @@ impl State {
         touched: &mut Touched,
         passed: &mut Vec<Item>,
     ) -> bool {
-        if let Record::Notify(notify) = &record
-            && self.replica.sessions() > 0
-        {
-            meters.read(notify.accepted_at);
+        let accepted_at = if let Record::Notify(notify) = &record { notify.accepted_at } else { UnixMillis(0) };
+        if accepted_at.0 > 0 && self.replica.sessions() > 0 {
+            meters.read(accepted_at);
         }
+        let frames = || Frames::read_now(accepted_at);
         let Some(duty) = &mut self.duty else {
-            return self.replica.apply(now, offset, record, Frames::read_now, touched);
+            return self.replica.apply(now, offset, record, frames, touched);
         };
         let (happened, copy) = (touched.happened.len(), record.clone());
-        let own = self.replica.apply(now, offset, record, Frames::read_now, touched);
+        let own = self.replica.apply(now, offset, record, frames, touched);
         let machine = self.replica.machine();
         match copy {
             Record::Notify(notify) => {

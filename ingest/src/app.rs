@@ -69,6 +69,7 @@ struct Inner {
     /// Per shard: the last append failed.
     failing: Vec<AtomicBool>,
     results: [CounterSeries; Status::ALL.len()],
+    accept_seconds: HistogramSeries,
     append_seconds: HistogramSeries,
 }
 
@@ -148,6 +149,7 @@ impl Ingest {
             failures: Mutex::default(),
             failing: (0..log.shards()).map(|_| AtomicBool::new(false)).collect(),
             results: Status::ALL.map(|status| metrics::INGEST_NOTIFICATIONS.with(&[status.label()])),
+            accept_seconds: metrics::INGEST_ACCEPT_SECONDS.with(&[]),
             append_seconds: metrics::INGEST_APPEND_SECONDS.with(&[]),
             log,
         }))
@@ -184,8 +186,9 @@ impl Ingest {
     }
 
     /// Appends what is to be appended, one append per shard, and says what became of each, in their order.
-    /// Each is counted once, also when the sender goes away in the meantime.
-    pub(crate) async fn carry_out(&self, decisions: Vec<Decision>) -> Vec<Outcome> {
+    /// Each is counted once, also when the sender goes away in the meantime. `began` is when the request came.
+    pub(crate) async fn carry_out(&self, began: Instant, decisions: Vec<Decision>) -> Vec<Outcome> {
+        self.0.accept_seconds.record(began.elapsed());
         let mut uncounted = Uncounted { ingest: &self.0, items: decisions.len() };
         let mut groups: Vec<Group> = Vec::new();
         let mut outcomes = Vec::with_capacity(decisions.len());

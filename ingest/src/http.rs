@@ -4,6 +4,7 @@
 //! is refused as a whole, counted by its reason.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::Router;
 use axum::body::{Body, HttpBody};
@@ -78,6 +79,8 @@ async fn method_not_allowed(State(_): State<Ingest>) -> Response {
 
 /// What a request that may send brings.
 struct Received {
+    /// When its head was read.
+    began: Instant,
     /// What its sender may do.
     grant: Arc<Grant>,
     /// All of it.
@@ -87,6 +90,7 @@ struct Received {
 }
 
 async fn receive(ingest: &Ingest, request: Request) -> Result<Received, Refusal> {
+    let began = Instant::now();
     let (parts, body) = request.into_parts();
     let grant = auth::admit(ingest, &parts)?;
     if is_encoded(&parts) {
@@ -100,7 +104,7 @@ async fn receive(ingest: &Ingest, request: Request) -> Result<Received, Refusal>
     let reservation = ingest.reserve(cost).ok_or(Refusal::Overloaded)?;
     let body = tokio::time::timeout(ingest.settings().limits.body_timeout, read(body));
     let body = body.await.map_err(|_| Refusal::Timeout)??;
-    Ok(Received { grant, body, _reservation: reservation })
+    Ok(Received { began, grant, body, _reservation: reservation })
 }
 
 async fn read(body: Body) -> Result<Bytes, Refusal> {

@@ -3,15 +3,16 @@
 use std::fs;
 
 use crate::metrics::{
-    PROCESS_CPU_SECONDS, PROCESS_MAX_FDS, PROCESS_OPEN_FDS, PROCESS_RESIDENT_MEMORY_BYTES, PROCESS_START_TIME_SECONDS,
+    PROCESS_MAX_FDS, PROCESS_OPEN_FDS, PROCESS_RESIDENT_MEMORY_BYTES, PROCESS_START_TIME_SECONDS,
     PROCESS_VIRTUAL_MEMORY_BYTES,
 };
 
 /// What the kernel counts a second in for /proc (`USER_HZ`), the same on every machine that Rust's Linux targets know.
-const TICKS_PER_SECOND: u64 = 100;
+const TICKS_PER_SECOND: f64 = 100.0;
 
-/// Brings the `process_*` metrics up to date. What /proc does not tell stays as it was.
-pub(super) fn measure() {
+/// Brings the `process_*` gauges up to date, and says how many seconds of processor time the process took. What /proc does
+/// not tell stays as it was.
+pub(super) fn measure() -> Option<f64> {
     let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
     let status = read("/proc/self/status");
     if let Some(kilobytes) = number_behind(&status, "VmRSS:") {
@@ -26,11 +27,11 @@ pub(super) fn measure() {
     if let Some(most) = number_behind(&read("/proc/self/limits"), "Max open files") {
         PROCESS_MAX_FDS.with(&[]).set(most as f64);
     }
-    let Some(stat) = Stat::parse(&read("/proc/self/stat")) else { return };
-    PROCESS_CPU_SECONDS.with(&[]).absolute(stat.cpu_ticks / TICKS_PER_SECOND);
+    let stat = Stat::parse(&read("/proc/self/stat"))?;
     if let Some(boot) = number_behind(&read("/proc/stat"), "btime") {
-        PROCESS_START_TIME_SECONDS.with(&[]).set(boot as f64 + stat.start_ticks as f64 / TICKS_PER_SECOND as f64);
+        PROCESS_START_TIME_SECONDS.with(&[]).set(boot as f64 + stat.start_ticks as f64 / TICKS_PER_SECOND);
     }
+    Some(stat.cpu_ticks as f64 / TICKS_PER_SECOND)
 }
 
 /// The first number behind the line's beginning `name`.

@@ -4,11 +4,18 @@ use bytes::Bytes;
 use metrics::Counter;
 
 use crate::log::{AppendError, RECORD_BYTES_MAX};
-use crate::metrics::LOG_APPENDS;
+use crate::metrics::{LOG_APPENDS, LOG_UP};
 
 /// Whether a record of the batch is larger than a log takes.
 pub(super) fn too_large(records: &[Bytes]) -> bool {
     records.iter().any(|record| record.len() > RECORD_BYTES_MAX)
+}
+
+/// Says of a log in this process whether it can be reached: both its sides at once.
+pub(super) fn up(is_up: bool) {
+    for side in LOG_UP.0.labels[0].values {
+        LOG_UP.with(&[side]).set(f64::from(u8::from(is_up)));
+    }
 }
 
 /// Counts appended records by what became of them.

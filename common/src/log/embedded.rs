@@ -25,7 +25,7 @@ use tokio::sync::{oneshot, watch};
 use tracing::{error, info};
 
 use crate::ids::Shard;
-use crate::log::appends::{Appends, too_large};
+use crate::log::appends::{Appends, too_large, up};
 use crate::log::embedded::disk::{Disk, DiskHistory};
 use crate::log::embedded::layout::{Layout, StoreError};
 use crate::log::embedded::queue::{Queue, Request};
@@ -126,6 +126,7 @@ impl EmbeddedLog {
         let disk = Arc::new(Disk::new(store.tables()));
         let queue = Arc::new(Queue::default());
         let appends = Appends::new();
+        up(true);
         let (ends, ended) = watch::channel(false);
         let writer = Writer::new(store, queue.clone(), disk.clone(), tails.clone(), appends.clone());
         let ending = Ending { queue: queue.clone(), disk: disk.clone(), tails: tails.clone() };
@@ -175,6 +176,7 @@ impl Drop for Ending {
             tail.close();
         }
         self.disk.set_closed();
+        up(false);
     }
 }
 

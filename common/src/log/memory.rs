@@ -6,7 +6,7 @@ use bytes::Bytes;
 use futures_util::future::{self, BoxFuture};
 
 use crate::ids::{Offset, Shard, UnixMillis};
-use crate::log::appends::{Appends, too_large};
+use crate::log::appends::{Appends, too_large, up};
 use crate::log::feed::{self, NoHistory};
 use crate::log::tail::Tail;
 use crate::log::{AppendError, Log, Reader, Safety, SharedLog, Start};
@@ -31,11 +31,13 @@ impl MemoryLog {
     }
 
     fn with_bytes(shards: u16, bytes_max: usize) -> SharedLog {
+        up(true);
         let tails = (0..shards.max(1)).map(|_| Arc::new(Tail::new(Offset(0), bytes_max))).collect();
         Arc::new(Self { epoch: fastrand::u64(..), tails, appends: Appends::new() })
     }
 
     fn end(&self) {
+        up(false);
         for tail in &self.tails {
             tail.close();
         }

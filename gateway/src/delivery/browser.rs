@@ -7,6 +7,7 @@ use bellwire_common::record::Opened;
 
 use super::Position;
 use super::bug::Bug;
+use super::counts::Before;
 use super::node::Node;
 use crate::planted;
 
@@ -63,6 +64,11 @@ impl Browser {
             told: 0,
             missed_upto: Position::default(),
         }
+    }
+
+    /// What it is to a session that is about to be announced.
+    pub(super) fn before(&self) -> Before {
+        if self.sessions.is_empty() { Before::Away } else { Before::Open }
     }
 
     /// Names a session, for the first time or again; whether it is new. A claimed cursor beyond the log is ignored.
@@ -127,7 +133,7 @@ impl Browser {
         Some(best.id)
     }
 
-    pub(super) fn sessions(&self) -> impl Iterator<Item = SessionId> + '_ {
+    pub(super) fn sessions(&self) -> impl ExactSizeIterator<Item = SessionId> + '_ {
         self.sessions.iter().map(|session| session.id)
     }
 

@@ -5,8 +5,10 @@ use std::sync::Arc;
 use bellwire_common::ids::{BrowserId, NodeId, Offset, SessionId, UnixMillis, UserId};
 use bellwire_common::record::{Entry as Line, Notify, Opened, Report, Status};
 
+use super::browser::Browser;
 use super::bug::Bug;
 use super::clock::Passed;
+use super::counts::{Before, Former};
 use super::node::Node;
 use super::user::User;
 use super::{Accepted, DUPLICATE_GRACE_MS, Happened, Held, Machine, Moved, Position, Reason, Touched};
@@ -33,6 +35,7 @@ impl<X> Machine<X> {
             return;
         }
         touched.happened.push(Happened::Accepted(accepted));
+        self.begun += 1;
         if expires_at <= came_at {
             self.outcomes.expired += 1;
             self.tell_dropped(user, offset, Reason::Expired, true, touched);
@@ -121,6 +124,7 @@ impl<X> Machine<X> {
             return;
         }
         let user = self.users.entry(opened.user.clone()).or_default();
+        let before = user.browser(&opened.browser).map_or(Before::New, Browser::before);
         let browser = user.browser_for(&opened, offset, self.limits.browsers);
         let from = browser.cursor;
         let is_new = browser.on_opened(offset, session, &opened);
@@ -130,6 +134,9 @@ impl<X> Machine<X> {
         user.saw(cursor.min(Position::after_optional(opened.cursor)), opened.digests, &mut self.outcomes);
         if is_new {
             touched.prove.extend(owner);
+            if node == self.node {
+                touched.tally.announced(before);
+            }
         }
         if from < cursor {
             let (user, browser) = place.clone();
@@ -176,9 +183,13 @@ impl<X> Machine<X> {
     fn on_stalled(&mut self, session: SessionId, touched: &mut Touched) {
         let Some((user_id, browser_id)) = self.place_of(session) else { return };
         let Some(browser) = self.users.get_mut(&user_id).and_then(|user| user.browser_mut(&browser_id)) else { return };
+        let owned = browser.owner(&self.nodes) == Some(session);
         if let Some(known) = browser.session_mut(session) {
             known.stalled = true;
             touched.prove.extend(browser.sessions().filter(|other| *other != session));
+            if owned {
+                touched.took_over(self.node, session, browser.owner(&self.nodes), Former::Stalled);
+            }
             touched.users.push(user_id);
         }
     }
@@ -195,18 +206,34 @@ impl<X> Machine<X> {
             }
         }
         let Some(third_last) = self.nodes.get(&node).and_then(Node::third_last_beat) else { return };
+        let silent = self.nodes.iter().filter(|(id, other)| **id != node && !other.is_lost());
+        let lost: Vec<NodeId> = silent.filter(|(_, other)| other.last_sign < third_last).map(|(&id, _)| id).collect();
+        if !lost.is_empty() {
+            self.lose(&lost, touched);
+        }
+    }
+
+    fn lose(&mut self, lost: &[NodeId], touched: &mut Touched) {
         let now = self.clock.now();
-        let silent = self.nodes.iter_mut().filter(|(id, other)| **id != node && !other.is_lost());
-        let lost: Vec<NodeId> = silent
-            .filter(|(_, other)| other.last_sign < third_last)
-            .map(|(&id, other)| {
-                other.lose(now);
-                id
-            })
-            .collect();
-        for node in lost {
+        let owned: Vec<SessionId> = lost.iter().flat_map(|&node| self.owners_among_others(node)).collect();
+        for (_, node) in self.nodes.iter_mut().filter(|(id, _)| lost.contains(id)) {
+            node.lose(now);
+        }
+        for session in owned {
+            let owner = self.browser_of(session).and_then(|(_, browser)| browser.owner(&self.nodes));
+            touched.took_over(self.node, session, owner, Former::Lost);
+        }
+        for &node in lost {
             self.touch_users_of(node, touched);
         }
+    }
+
+    /// Sessions of a node that own a browser which has others too.
+    fn owners_among_others(&self, node: NodeId) -> impl Iterator<Item = SessionId> + '_ {
+        self.sessions_of(node).filter(|&session| {
+            let browser = self.browser_of(session).map(|(_, browser)| browser);
+            browser.is_some_and(|browser| browser.sessions().len() > 1 && browser.owner(&self.nodes) == Some(session))
+        })
     }
 
     /// The sessions of a node that is back stand behind all others (rule 7).
@@ -248,10 +275,13 @@ impl<X> Machine<X> {
         let Some((user_id, browser_id)) = node.sessions.remove(&session.number) else { return };
         touched.removed.push(session);
         let Some(user) = self.users.get_mut(&user_id) else { return };
-        if let Some(browser) = user.browser_mut(&browser_id)
-            && browser.remove(session, self.clock.now())
-        {
-            self.window.away.insert((self.clock.now(), user_id.clone(), browser_id));
+        if let Some(browser) = user.browser_mut(&browser_id) {
+            let owned = browser.owner(&self.nodes) == Some(session);
+            if browser.remove(session, self.clock.now()) {
+                self.window.away.insert((self.clock.now(), user_id.clone(), browser_id));
+            } else if owned {
+                touched.took_over(self.node, session, browser.owner(&self.nodes), Former::Closed);
+            }
         }
         touched.users.push(user_id);
     }

@@ -159,6 +159,7 @@ impl<X> Replica<X> {
         let removed = touched.removed.drain(..).filter(|session| session.node == self.node);
         removed.for_each(|session| self.reporter.check(session.number));
         if !was_lost && self.machine.is_lost(self.node) {
+            touched.tally.lost += 1;
             self.raise_barrier(now);
         }
         own

@@ -12,9 +12,10 @@ use tracing::debug;
 use bellwire_common::ids::{Offset, UnixMillis, UserId};
 
 use super::digest::Told;
+use super::stopwatch::Timed;
 use super::wire::{WRITE_WITHIN, within};
 use super::{Place, Session, Socket};
-use crate::delivery::{Next, Position};
+use crate::delivery::{Held, Next, Position};
 use crate::frames::{Frames, frame};
 use crate::liveness::V1_GIVEN_UP_MS;
 use crate::protocol::{self, End, Protocol, native};
@@ -53,6 +54,7 @@ impl Session {
             debug!("another log: the tab starts anew");
             place.generation = next.generation;
             self.liveness.on_replaced();
+            self.stopwatch.on_replaced();
             self.dialect.on_replaced(fastrand::u64(..));
             self.storm.iter_mut().for_each(|storm| storm.drop_gathered());
             next = place.shard.next(self.seat.number, self.liveness.written(), FETCH_MAX);
@@ -102,7 +104,7 @@ impl Session {
             self.allowance.owe_answer();
             turn.bytes += bytes;
             turn.span = Some((turn.span.map_or(held.offset, |(from, _)| from), upto));
-            self.seat.hub.meters.frame_sent(self.dialect.protocol(), held.extra.read_at);
+            self.count_frame(&held);
             let now = self.seat.hub.now();
             if self.liveness.on_written(now, upto, bytes) {
                 self.feed_ping(now, upto).await?;
@@ -113,6 +115,15 @@ impl Session {
             }
         }
         Ok(())
+    }
+
+    fn count_frame(&mut self, held: &Held<Frames>) {
+        let hub = &self.seat.hub;
+        let Frames { read_at, accepted_at, .. } = held.extra;
+        let since = self.place.as_ref().and_then(|place| hub.instant(place.since));
+        let opened_later = since.is_some_and(|since| read_at < since);
+        hub.meters.frame_sent(self.dialect.protocol(), (!opened_later).then_some(read_at));
+        self.stopwatch.on_written(Timed { offset: held.offset, accepted_at, opened_later });
     }
 
     /// A digest's span is its own.

@@ -14,6 +14,7 @@ use bellwire_common::log::{AppendError, Event, Reader, Safety, Start};
 
 use super::Shard;
 use crate::delivery::{Doubt, READ_BACK_EXTRA_MS};
+use crate::meters::Barrier;
 
 /// What the rest of the gateway must know of a shard's progress.
 pub(crate) struct Signals {
@@ -36,6 +37,8 @@ struct Driver {
     reader: Reader,
     /// The one append under way.
     append: Option<Append>,
+    /// The reader was asked to attach anew, and has not said that it did.
+    asked: bool,
 }
 
 impl Shard {
@@ -43,7 +46,7 @@ impl Shard {
     pub(crate) async fn run(self: Arc<Self>, ttl_ms: u64, signals: Signals) {
         let since = UnixMillis::now().minus(ttl_ms + READ_BACK_EXTRA_MS);
         let reader = self.log.read(self.id, Start::Time(since));
-        Driver { shard: self, signals, reader, append: None }.run().await;
+        Driver { shard: self, signals, reader, append: None, asked: false }.run().await;
     }
 }
 
@@ -88,8 +91,15 @@ impl Driver {
                 }
                 self.signals.caught_up.send_replace(true);
             }
-            Event::Reattached => self.shard.lock().replica.on_reattached(now),
+            Event::Reattached => {
+                if !std::mem::take(&mut self.asked) {
+                    self.shard.meters.barrier(Barrier::Reattached);
+                }
+                self.shard.lock().replica.on_reattached(now);
+            }
             Event::Replaced => {
+                self.asked = false;
+                self.shard.meters.barrier(Barrier::Replaced);
                 warn!(shard = %self.shard.id, "the log was replaced; reading it from its beginning");
                 self.shard.on_replaced();
             }
@@ -102,10 +112,13 @@ impl Driver {
         match doubt {
             None => {}
             Some(Doubt::StoodStill) => {
+                self.shard.meters.barrier(Barrier::StoodStill);
                 warn!(shard = %self.shard.id, "this process stood still; sending nothing until a report is read back");
             }
             Some(Doubt::Unseen) => {
+                self.shard.meters.barrier(Barrier::Unseen);
                 warn!(shard = %self.shard.id, "own heartbeat not seen; attaching to the log anew");
+                self.asked = true;
                 self.reader.reattach();
             }
         }

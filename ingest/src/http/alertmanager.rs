@@ -65,7 +65,7 @@ async fn answer(ingest: &Ingest, users: Users<'_>, request: Request) -> Response
     ingest.turn_away(&mut decisions, &receivers, Kind::Service).await;
     INGEST_ALERTS_DROPPED.with(&["no_user"]).increment(unmapped as u64);
     INGEST_ALERTS_DROPPED.with(&["no_room"]).increment(left_out as u64);
-    let outcomes = ingest.carry_out(decisions).await;
+    let outcomes = ingest.carry_out(received.began, decisions).await;
     let accepted = outcomes.iter().filter(|outcome| outcome.status == Status::Accepted).count();
     let is_unsafe = outcomes.iter().any(|outcome| outcome.status == Status::Unavailable);
     let dropped = unmapped + left_out;

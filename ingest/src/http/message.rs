@@ -33,7 +33,8 @@ pub(super) async fn post(State(ingest): State<Ingest>, request: Request) -> Resp
         Err(refusal) => return refusal.into_response(),
     };
     let found = ingest.look_up(&sent.draft).await;
-    let outcomes = ingest.carry_out(vec![decide(sent, found, ingest.terms(&received.grant))]).await;
+    let decision = decide(sent, found, ingest.terms(&received.grant));
+    let outcomes = ingest.carry_out(received.began, vec![decision]).await;
     let status = match outcomes[0].status {
         Status::Accepted => StatusCode::OK,
         Status::Stale => StatusCode::ACCEPTED,

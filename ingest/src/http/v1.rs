@@ -32,7 +32,7 @@ pub(super) async fn post(State(ingest): State<Ingest>, request: Request) -> Resp
     let found = join_all(drafts.iter().map(|draft| ingest.look_up(draft))).await;
     let terms = ingest.terms(&received.grant);
     let decided = drafts.into_iter().zip(found).map(|(draft, found)| decide(draft, found, terms)).collect();
-    answer(&ingest.carry_out(decided).await, is_batch)
+    answer(&ingest.carry_out(received.began, decided).await, is_batch)
 }
 
 fn drafts<'a>(body: &'a str, mended: &'a mut String) -> Result<(Vec<Draft<'a>>, bool), Refusal> {

@@ -7,7 +7,7 @@ use tracing::{error, info, warn};
 
 use crate::ids::UnixMillis;
 use crate::log::AppendError;
-use crate::log::appends::Appends;
+use crate::log::appends::{Appends, up};
 use crate::log::embedded::disk::Disk;
 use crate::log::embedded::layout::StoreError;
 use crate::log::embedded::queue::{Queue, Request, Work};
@@ -78,6 +78,7 @@ impl Writer {
             Ok(shards) => {
                 if self.failures > 0 {
                     self.failures = 0;
+                    up(true);
                     info!("the log is written again");
                 }
                 for (tail, slots) in self.tails.iter().zip(shards) {
@@ -105,6 +106,7 @@ impl Writer {
 
     /// Lets go of the store: after an error it takes nothing until it is opened again.
     fn on_failure(&mut self, cause: String) {
+        up(false);
         if self.failures == 0 {
             error!(%cause, "the log cannot be written");
         } else {

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
 use crate::backoff::{Backoff, LOG_PAUSE_MAX};
-use crate::metrics::LOG_RECONNECTS;
+use crate::metrics::{LOG_RECONNECTS, LOG_UP};
 
 use super::dial::{Attempt, Socket, dial};
 use super::live::{Live, answers};
@@ -72,7 +72,7 @@ impl Link {
         let stop = stop.clone();
         tokio::spawn(async move {
             stop.run_until_cancelled(keeper.keep()).await;
-            keeper.tell.send_replace(State::Closed);
+            keeper.tell(State::Closed);
         });
         Self { state }
     }
@@ -110,6 +110,11 @@ struct Keeper {
 type Made = (Live, mpsc::Receiver<String>);
 
 impl Keeper {
+    fn tell(&self, state: State) {
+        LOG_UP.with(&[self.side.label()]).set(f64::from(u8::from(matches!(state, State::Up(_)))));
+        self.tell.send_replace(state);
+    }
+
     async fn keep(&self) {
         let side = self.side.label();
         let mut backoff = Backoff::log();
@@ -126,10 +131,10 @@ impl Keeper {
                     last.clear();
                     info!(side, "connected to rabbitmq");
                     let live = Arc::new(live);
-                    self.tell.send_replace(State::Up(Arc::clone(&live)));
+                    self.tell(State::Up(Arc::clone(&live)));
                     let reason = self.attend(&live, wishes).await;
                     warn!(side, reason, "lost the connection to rabbitmq");
-                    self.tell.send_replace(State::Connecting);
+                    self.tell(State::Connecting);
                     if since.elapsed() >= STEADY {
                         backoff.reset();
                         continue;
@@ -143,7 +148,7 @@ impl Keeper {
                         (false, false) => warn!(side, reason, "cannot connect to rabbitmq"),
                     }
                     last.clone_from(&reason);
-                    self.tell.send_replace(State::Down(reason));
+                    self.tell(State::Down(reason));
                 }
             }
             backoff.wait().await;
