@@ -1,6 +1,6 @@
 # The same recipes for people and for CI. What each does: CONTRIBUTING.md
 
-.PHONY: run test test-full chaos bench fuzz deb
+.PHONY: run test test-full chaos bench fuzz deb image image-root
 
 run:
 	cargo run --release
@@ -32,3 +32,20 @@ fuzz:
 deb:
 	cargo build --release --locked --workspace --exclude bellwire-benches --bins
 	@packaging/deb/build target/release target/deb
+
+# The file tree of the container image, in DESTDIR: what packaging/Dockerfile runs.
+DESTDIR ?=
+image-root:
+	cargo build --release --locked --workspace --exclude bellwire-benches --bin bellwire --bin bellwire-notify
+	@packaging/image/root target/release "$(DESTDIR)"
+
+# The container image IMAGE, by docker, podman or buildah. SOURCE is the address of the sources that its label shows.
+VERSION := $(shell sed -n 's/^version = "\(.*\)"$$/\1/p' Cargo.toml | head -1)
+REVISION ?= $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
+IMAGE ?= bellwire:$(VERSION)
+SOURCE ?= unknown
+ENGINE ?= $(firstword $(foreach engine,docker podman buildah,$(shell command -v $(engine))))
+image:
+	@test -n "$(ENGINE)" || { echo "no docker, podman or buildah here; ENGINE=PROGRAM names another" >&2; exit 1; }
+	$(ENGINE) build $(if $(filter %podman %buildah,$(ENGINE)),--format docker) --file packaging/Dockerfile --tag $(IMAGE) \
+		--build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) --build-arg SOURCE=$(SOURCE) .

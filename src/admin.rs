@@ -66,6 +66,11 @@ impl Admin {
         Self { address, client: Client::believing(&terms), has_tls: AtomicBool::new(false) }
     }
 
+    /// The same, for who knows whether the server has TLS: a question without it would be counted there as a failure.
+    pub(crate) fn with_tls(self, has_tls: bool) -> Self {
+        Self { has_tls: AtomicBool::new(has_tls), ..self }
+    }
+
     /// Asks for `path`, with its query.
     pub(crate) async fn get(&self, path: &str) -> Result<Answer, FetchError> {
         self.ask(async |url| self.client.get(&url, &[]).await, path).await

@@ -7,7 +7,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 use bellwire_common::metrics;
 use bellwire_common::settings::{self, Role, add_flags};
 
-use crate::{check, doctor, openitcockpit, revoke, trace, watch};
+use crate::{check, doctor, healthcheck, openitcockpit, revoke, trace, watch};
 
 /// What is to be done, with the flags that it was given.
 #[derive(Debug)]
@@ -22,6 +22,8 @@ pub(crate) enum Call {
     Check(ArgMatches),
     /// Look at what this node needs.
     Doctor(Role, ArgMatches),
+    /// Ask this node whether it is alive.
+    Healthcheck(Role, ArgMatches),
     /// Tell what happened to a notification.
     Trace(ArgMatches),
     /// End the sessions of a user.
@@ -57,6 +59,7 @@ const REVOKE: &str = "revoke";
 const OPENITCOCKPIT: &str = "openitcockpit";
 const WATCH: &str = "watch";
 const DOCTOR: &str = "doctor";
+const HEALTHCHECK: &str = "healthcheck";
 /// Its exit codes are those of a plugin, also where the call cannot be read.
 pub(crate) const CHECK: &str = "check";
 
@@ -100,7 +103,7 @@ of each setting: limits, cost, when to change it. Exit codes: 64 wrong settings,
 /// Reads the command line; what it cannot read, and help, come as clap's error.
 pub(crate) fn parse(args: Vec<OsString>) -> Result<Call, clap::Error> {
     let mut matches = command().try_get_matches_from(args)?;
-    let Some((name, mut inner)) = matches.remove_subcommand() else {
+    let Some((name, inner)) = matches.remove_subcommand() else {
         return Ok(Call::Run(Role::Standalone, matches));
     };
     if let Some(role) = role(&name) {
@@ -113,10 +116,12 @@ pub(crate) fn parse(args: Vec<OsString>) -> Result<Call, clap::Error> {
         WATCH => return Ok(Call::Watch(inner)),
         CHECK => return Ok(Call::Check(inner)),
         DOCTOR => {
-            return Ok(match inner.remove_subcommand() {
-                Some((name, flags)) => Call::Doctor(role(&name).unwrap_or(Role::Standalone), flags),
-                None => Call::Doctor(Role::Standalone, inner),
-            });
+            let (role, flags) = of_role(inner);
+            return Ok(Call::Doctor(role, flags));
+        }
+        HEALTHCHECK => {
+            let (role, flags) = of_role(inner);
+            return Ok(Call::Healthcheck(role, flags));
         }
         _ => {}
     }
@@ -126,9 +131,15 @@ pub(crate) fn parse(args: Vec<OsString>) -> Result<Call, clap::Error> {
     if inner.get_flag(METRICS_MARKDOWN) {
         return Ok(Call::Markdown(metrics::markdown));
     }
-    match inner.remove_subcommand() {
-        Some((name, flags)) => Ok(Call::Config(role(&name).unwrap_or(Role::Standalone), flags)),
-        None => Ok(Call::Config(Role::Standalone, inner)),
+    let (role, flags) = of_role(inner);
+    Ok(Call::Config(role, flags))
+}
+
+/// The role that a command names, and the flags behind it; standalone if it names none.
+fn of_role(mut command: ArgMatches) -> (Role, ArgMatches) {
+    match command.remove_subcommand() {
+        Some((name, flags)) => (role(&name).unwrap_or(Role::Standalone), flags),
+        None => (Role::Standalone, command),
     }
 }
 
@@ -148,6 +159,7 @@ fn command() -> Command {
         .subcommand(notify())
         .subcommand(check::command(CHECK))
         .subcommand(doctor::command(DOCTOR))
+        .subcommand(healthcheck::command(HEALTHCHECK))
         .subcommand(trace::command(TRACE))
         .subcommand(revoke::command(REVOKE))
         .subcommand(openitcockpit::command(OPENITCOCKPIT))
@@ -217,6 +229,8 @@ mod tests {
         assert!(matches!(parsed("bellwire watch --target http://a/readyz"), Ok(Call::Watch(_))));
         assert!(matches!(parsed("bellwire check -w 1"), Ok(Call::Check(_))));
         assert!(matches!(parsed("bellwire doctor --shards 3"), Ok(Call::Doctor(Role::Standalone, _))));
+        assert!(matches!(parsed("bellwire healthcheck"), Ok(Call::Healthcheck(Role::Standalone, _))));
+        assert!(matches!(parsed("bellwire healthcheck ingest"), Ok(Call::Healthcheck(Role::Ingest, _))));
         assert!(matches!(parsed("bellwire doctor ingest --through x --idle 9"), Ok(Call::Doctor(Role::Ingest, _))));
     }
 
@@ -230,6 +244,8 @@ mod tests {
             "bellwire check 7",
             "bellwire doctor --idle 9",
             "bellwire doctor --through x --idle 3601",
+            "bellwire healthcheck notify",
+            "bellwire healthcheck ingest --ingest-listen x",
             "bellwire trace",
             "bellwire trace 7 --user 7",
             "bellwire trace 7 8",
@@ -250,6 +266,7 @@ mod tests {
             "bellwire revoke --help",
             "bellwire check --help",
             "bellwire doctor --help",
+            "bellwire healthcheck --help",
             "bellwire --version",
         ] {
             assert!(!parsed(line).unwrap_err().use_stderr(), "{line}");
@@ -265,6 +282,7 @@ mod tests {
             "notify",
             "check",
             "doctor",
+            "healthcheck",
             "trace",
             "revoke",
             "watch",

@@ -1,4 +1,4 @@
-//! The program: `bellwire standalone`, `gateway`, `ingest`, `notify`, `check`, `doctor`, `trace`, `revoke`,
+//! The program: `bellwire standalone`, `gateway`, `ingest`, `notify`, `check`, `doctor`, `healthcheck`, `trace`, `revoke`,
 //! `openitcockpit`, `watch`, `config`.
 
 mod access;
@@ -8,6 +8,7 @@ mod cli;
 mod dial;
 mod doctor;
 mod gateway;
+mod healthcheck;
 mod ingest;
 mod node;
 mod openitcockpit;
@@ -78,6 +79,11 @@ fn main() -> ExitCode {
             Ok(false) => return ExitCode::FAILURE,
             looked => looked.map(|_| ()),
         },
+        Call::Healthcheck(role, flags) => {
+            let told = healthcheck::run(role, &Sources { flags: &flags, env: &env, read: &read });
+            let code = u8::from(told.is_err());
+            return plugin(&(told.unwrap_or_else(|why| why) + "\n", code));
+        }
         Call::Trace(flags) => trace::run(&flags, &env).and_then(|told| {
             print(&told.text)?;
             told.nothing.map_or(Ok(()), Err)

@@ -193,6 +193,22 @@ fn every_page_of_docs_is_reachable_from_the_readme() {
 }
 
 #[test]
+fn alerts_and_panels_that_the_operations_page_names_are_there() {
+    let read = |path: &str| fs::read_to_string(root().join(path)).unwrap();
+    let page = read("docs/operations.md").split_whitespace().collect::<Vec<_>>().join(" ");
+    let rules = read("helm/bellwire/files/prometheus/bellwire.rules.yaml");
+    let alerts: BTreeSet<_> = page.split('`').skip(1).step_by(2).filter(|code| code.starts_with("Bellwire")).collect();
+    let lost: Vec<_> =
+        alerts.iter().filter(|name| !rules.lines().any(|l| l.trim() == format!("- alert: {name}"))).collect();
+    assert!(alerts.len() > 10 && lost.is_empty(), "{} alerts are named, lost are {lost:?}", alerts.len());
+    let dashboard = read("helm/bellwire/files/dashboards/bellwire.json");
+    let steps = page.split_once("## When people miss alerts").unwrap().1.split("## ").next().unwrap();
+    let panels: BTreeSet<_> = steps.split('"').skip(1).step_by(2).collect();
+    let lost: Vec<_> = panels.iter().filter(|title| !dashboard.contains(&format!("\"title\": \"{title}\""))).collect();
+    assert!(panels.len() > 8 && lost.is_empty(), "{} panels are named, lost are {lost:?}", panels.len());
+}
+
+#[test]
 fn tests_that_the_security_page_names_are_there() {
     let page = fs::read_to_string(root().join("docs/security.md")).unwrap();
     let named: Vec<_> = page.split('`').skip(1).step_by(2).filter_map(|code| code.split_once(".rs::")).collect();

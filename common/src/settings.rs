@@ -28,7 +28,7 @@ use clap::ArgMatches;
 
 pub use access::{Access, Intake, Jwt, JwtKeys, OpenItCockpit, Relay, SessionCheck, TlsFiles, UserCheck};
 pub use amqp::{Amqp, AmqpNode};
-pub use roles::{Digests, Gateway, Ingest, Node, Standalone, Tabs, gateway, ingest, standalone};
+pub use roles::{Admin, Digests, Gateway, Ingest, Node, Standalone, Tabs, admin, gateway, ingest, standalone};
 pub use secret::{SECRET_BYTES_MAX, Secret};
 pub use show::{Effective, markdown};
 pub use site::{ORIGINS_MAX, RECHECK_MAX, RECHECK_MIN};

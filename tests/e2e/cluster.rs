@@ -220,6 +220,32 @@ async fn a_broker_restart_loses_nothing_that_was_accepted() {
     }
 }
 
+/// A disk that is nearly full: RabbitMQ takes nothing from anybody, which docs/operations.md says is as if it were away.
+#[tokio::test]
+async fn an_alarm_of_the_broker_stops_ingest_and_no_tab() {
+    let cluster = Cluster::start().await;
+    let (ingest, gateway) = (&cluster.ingests[0], &cluster.gateways[0]);
+    let tab = open(Front::V2, "1", "one", gateway.listen).await;
+    send(ingest.listen, "1", "before").await;
+    tab.wait_shown(1).await.unwrap();
+    let free = async |limit: &str| cluster.broker.rabbitmqctl(&["set_disk_free_limit", limit]).await.unwrap();
+    let status = |title: &'static str, wanted: u16| async move {
+        let answered = || async {
+            let answer = http::post(ingest.listen, "/v1/notifications", &message("1", title)).await?;
+            Ok((answer.status == wanted).then_some(()))
+        };
+        eventually(&format!("{wanted} of ingest"), PATIENCE, answered).await.unwrap();
+    };
+    free("1000000000000000").await;
+    status("during", 503).await;
+    tab.settle().await.unwrap();
+    assert_eq!(http::get(gateway.admin, "/readyz").await.unwrap().status, 200);
+    free("50MB").await;
+    status("after", 202).await;
+    let seen = tab.wait("what came after", |seen| count(seen, "after") > 0).await.unwrap();
+    assert!(seen.ends.is_empty(), "the tab stays connected");
+}
+
 fn count(seen: &Seen, title: &str) -> usize {
     seen.shown.iter().filter(|shown| shown.title == title).count()
 }

@@ -9,6 +9,7 @@ mod directory;
 mod doctor;
 mod engines;
 mod handover;
+mod healthcheck;
 mod metrics;
 mod notify;
 mod proofs;

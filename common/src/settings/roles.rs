@@ -9,6 +9,7 @@ use ipnet::IpNet;
 
 use super::access::{Access, Intake, Relay, TlsFiles};
 use super::secret::Secret;
+use super::site;
 use super::sources::{Given, Source};
 use super::table::Role;
 use super::value::{self, LogAddress, LogFormat, LogLevel};
@@ -64,6 +65,15 @@ pub struct Digests {
     pub v2: bool,
     /// Bellwire's own, by WebSocket or event stream.
     pub native: bool,
+}
+
+/// Where a process answers its probes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Admin {
+    /// Where the admin server listens.
+    pub listen: SocketAddr,
+    /// It has TLS.
+    pub tls: bool,
 }
 
 /// Settings of `bellwire gateway`. Its log is never [`LogAddress::Embedded`] or [`LogAddress::Memory`].
@@ -229,6 +239,20 @@ pub fn ingest(sources: &Sources<'_>) -> Result<Loaded<Ingest>, Invalid> {
     values.check_listeners(&settings.listeners());
     values.check_tokens("listen", settings.listen, &settings.intake);
     values.finish(settings)
+}
+
+/// Reads where the admin server of `role` is, and nothing else: a probe must not fail for a setting or a file that the
+/// process, which runs, has judged already.
+pub fn admin(role: Role, sources: &Sources<'_>) -> Result<Admin, Invalid> {
+    let mut values = Values::collect(role, sources);
+    let admin = Admin {
+        listen: values.required("admin-listen", value::address, ANYWHERE),
+        tls: values.required("admin-tls", site::on, false),
+    };
+    if values.problems.is_empty() && admin.listen.port() == 0 {
+        values.problem("admin-listen", "port 0 is any, which nobody else can know: give the port that is to be asked");
+    }
+    values.finish(admin).map(|loaded| loaded.settings)
 }
 
 /// Where a process without further settings keeps its state, and the variable that says so.
