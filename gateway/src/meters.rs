@@ -1,5 +1,6 @@
 //! The gateway's metrics, registered once: what is counted often must not be looked up each time.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use bellwire_common::ids::UnixMillis;
@@ -7,6 +8,7 @@ use bellwire_common::metrics as catalogue;
 use bellwire_common::metrics::handles::{Counter, Gauge, Histogram};
 
 use crate::delivery::Outcomes;
+use crate::ledger::Layout;
 use crate::protocol::{End, Protocol};
 
 pub(crate) struct Meters {
@@ -27,6 +29,8 @@ pub(crate) struct Meters {
     reports_failed: Counter,
     lag: Gauge,
     nodes: Gauge,
+    /// The living nodes of each layout.
+    living: [AtomicUsize; Layout::ALL.len()],
 }
 
 impl Meters {
@@ -51,6 +55,7 @@ impl Meters {
             reports_failed: catalogue::GATEWAY_REPORTS.with(&["failed"]),
             lag: catalogue::GATEWAY_LOG_LAG_RECORDS.with(&[]),
             nodes: catalogue::GATEWAY_NODES.with(&[]),
+            living: Default::default(),
         }
     }
 
@@ -114,8 +119,11 @@ impl Meters {
         self.lag.increment(more);
     }
 
-    pub(crate) fn living_nodes(&self, nodes: usize) {
-        self.nodes.set(nodes as f64);
+    /// While the number of shards changes, nodes that read one layout only are met there only.
+    pub(crate) fn living_nodes(&self, layout: Layout, nodes: usize) {
+        self.living[layout as usize].store(nodes, Ordering::Relaxed);
+        let most = self.living.iter().map(|nodes| nodes.load(Ordering::Relaxed)).max().unwrap_or_default();
+        self.nodes.set(most as f64);
     }
 }
 

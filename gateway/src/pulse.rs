@@ -42,7 +42,7 @@ impl Pulse {
         if self.stop.is_cancelled() {
             return None;
         }
-        let shards = self.hub.shards.iter().zip(&*self.tasks).find_map(|(shard, task)| {
+        let shards = self.hub.shards.all().iter().zip(&*self.tasks).find_map(|(shard, task)| {
             let _ = shard.reached();
             let rest = shard.rest();
             let why = match (task.is_finished(), rest > TURNS_WITHIN) {
@@ -54,7 +54,7 @@ impl Pulse {
             (!self.stop.is_cancelled()).then(|| format!("the task of {shard:?} {why}"))
         });
         let other = || {
-            let ended = self.tasks.iter().skip(self.hub.shards.len()).any(AbortHandle::is_finished);
+            let ended = self.tasks.iter().skip(self.hub.shards.all().len()).any(AbortHandle::is_finished);
             (ended && !self.stop.is_cancelled()).then(|| "the task that follows logins and keys has ended".to_owned())
         };
         shards.or_else(other)
@@ -86,7 +86,7 @@ mod tests {
             digests: vec![],
             relay: None,
         };
-        Gateway::start(settings, &MemoryLog::new(2))
+        Gateway::start(settings, &MemoryLog::new(2), None)
     }
 
     #[tokio::test]

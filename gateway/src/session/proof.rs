@@ -1,0 +1,50 @@
+//! What a tab says that proves something.
+
+use super::Session;
+use crate::delivery::Position;
+use crate::protocol::{Proof, Protocol, Step, native};
+
+impl Session {
+    /// In a stream whatever its client says is the proof of the link.
+    pub(super) fn on_posted(&mut self) {
+        if self.dialect.protocol() == Protocol::Events
+            && let Some(after_ms) = self.liveness.on_posted(self.seat.hub.now())
+        {
+            self.seat.hub.meters.link_proved(after_ms);
+        }
+    }
+
+    pub(super) fn on_page_spoke(&mut self, step: &Step) {
+        if step.is_of_a_page(self.dialect.announced()) && self.liveness.on_page_spoke(self.seat.hub.now()) {
+            self.confirm(self.liveness.written());
+        }
+    }
+
+    pub(super) fn on_page_proof(&mut self, proof: &Proof) {
+        let Some(places) = &self.places else { return };
+        let upto = match proof {
+            Proof::Offset(offset) => Some(Position::after(*offset)),
+            Proof::Cursor(token) => native::cursors_of(token)
+                .filter_map(|(log, offset)| places.acknowledged(log, Position::after(offset)))
+                .max(),
+        };
+        let Some(upto) = upto else { return };
+        let (upto, after_ms) = self.liveness.on_page_proof(self.seat.hub.now(), upto);
+        self.seat.hub.meters.page_proved(after_ms);
+        self.confirm(upto);
+    }
+
+    pub(super) fn on_pong(&mut self, payload: &[u8]) {
+        let Ok(bytes) = payload.try_into() else { return };
+        let upto = Position::from_u64(u64::from_be_bytes(bytes));
+        if let Some(after_ms) = self.liveness.on_pong(self.seat.hub.now(), upto) {
+            self.seat.hub.meters.link_proved(after_ms);
+        }
+    }
+
+    fn confirm(&mut self, upto: Position) {
+        if let Some(places) = &mut self.places {
+            places.on_proved(upto);
+        }
+    }
+}
