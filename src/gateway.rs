@@ -1,7 +1,6 @@
 //! `bellwire gateway`.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -39,7 +38,8 @@ pub(crate) async fn run(settings: settings::Gateway, mut listeners: Listeners) -
     let relay = relay(settings.relay, directory.as_ref())?;
     let reserved = listeners.reserve(settings.listen).context("listen")?;
     let log = node::open_log(&settings.node, Role::Gateway).await?;
-    let gateway = start(settings.node.ttl, access, settings.tabs, relay, &log);
+    let also = node::open_also(&settings.node, settings.shards_also, Role::Gateway)?;
+    let gateway = start(settings.node.ttl, access, settings.tabs, relay, (&log, also.as_ref()));
     running.extra.hang(gateway.admin_router());
     running.supervisor.watch(gateway.pulse());
     if let Some(caught_up) = running.shutdown.run_until_cancelled(gateway.caught_up()).await {
@@ -53,6 +53,9 @@ pub(crate) async fn run(settings: settings::Gateway, mut listeners: Listeners) -
     } else {
         gateway.drain(Duration::ZERO).await;
     }
+    if let Some(also) = also {
+        also.close().await;
+    }
     running.end(&log).await
 }
 
@@ -62,8 +65,14 @@ pub(crate) fn relay(settings: Option<settings::Relay>, directory: Option<&Direct
     Relay::start(directory.clone(), settings.ca).map(Some).context("mobile-relay")
 }
 
-/// Starts the gateway on `log`.
-pub(crate) fn start(ttl: Duration, access: Access, tabs: Tabs, relay: Option<Relay>, log: &SharedLog) -> Gateway {
+/// Starts the gateway on its log, and on that of another number of shards.
+pub(crate) fn start(
+    ttl: Duration,
+    access: Access,
+    tabs: Tabs,
+    relay: Option<Relay>,
+    (log, also): (&SharedLog, Option<&SharedLog>),
+) -> Gateway {
     let ttl_ms = u64::try_from(ttl.as_millis()).unwrap_or(u64::MAX);
     let limits = SessionLimits {
         sessions: node::descriptors().map_or(tabs.sessions, |free| free.min(tabs.sessions)) as usize,
@@ -79,7 +88,7 @@ pub(crate) fn start(ttl: Duration, access: Access, tabs: Tabs, relay: Option<Rel
         digests: digests(tabs.digests),
         relay,
     };
-    Gateway::start(settings, &Arc::clone(log))
+    Gateway::start(settings, log, also)
 }
 
 fn digests(by: Digests) -> Vec<Protocol> {

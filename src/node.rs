@@ -150,13 +150,21 @@ pub(crate) fn rabbit_log(amqp: &Amqp, shards: u16, name: &str) -> Result<RabbitL
     }))
 }
 
+/// The log of another number of shards, if there is to be one.
+pub(crate) fn open_also(node: &Node, shards: Option<u16>, role: Role) -> anyhow::Result<Option<SharedLog>> {
+    match (&node.log, shards) {
+        (LogAddress::Amqp(amqp), Some(shards)) => rabbit(amqp, shards, role).map(Some),
+        _ => Ok(None),
+    }
+}
+
 fn rabbit(amqp: &Amqp, shards: u16, role: Role) -> anyhow::Result<SharedLog> {
     let log = std::sync::Arc::new(rabbit_log(amqp, shards, &format!("bellwire {role}")).context("log")?);
     let checked = std::sync::Arc::clone(&log);
     tokio::spawn(async move {
         match checked.check().await {
-            Ok(()) => info!("connected to RabbitMQ"),
-            Err(error) => warn!(error, "RabbitMQ cannot be used yet; trying on"),
+            Ok(()) => info!(shards, "connected to RabbitMQ"),
+            Err(error) => warn!(error, shards, "RabbitMQ cannot be used yet; trying on"),
         }
     });
     Ok(log)

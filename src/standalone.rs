@@ -43,7 +43,7 @@ pub(crate) async fn run(
         };
         (access::open(&settings.access, source, &running.shutdown).await?, None)
     };
-    let gateway = gateway::start(settings.node.ttl, access, settings.tabs.clone(), relay, &log);
+    let gateway = gateway::start(settings.node.ttl, access, settings.tabs.clone(), relay, (&log, None));
     running.extra.hang(gateway.admin_router());
     running.supervisor.watch(gateway.pulse());
     let Some(caught_up) = running.shutdown.run_until_cancelled(gateway.caught_up()).await else {

@@ -113,7 +113,8 @@ fn nothing(question: &Question, answer: &Answer) -> String {
 }
 
 fn is_known(answer: &Answer) -> bool {
-    !answer.notifications.is_empty() || answer.user.as_ref().is_some_and(|user| !user.browsers.is_empty())
+    !answer.notifications.is_empty()
+        || answer.user.iter().chain(&answer.user_also).any(|user| !user.browsers.is_empty())
 }
 
 // --- the call ---

@@ -22,6 +22,7 @@ const PURE: &[&str] = &[
     "gateway/src/access/verdict.rs",
     "gateway/src/delivery.rs",
     "gateway/src/delivery",
+    "gateway/src/ledger.rs",
     "gateway/src/liveness.rs",
     "gateway/src/protocol.rs",
     "gateway/src/protocol",

@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use bellwire_common::ids::{self, NodeId};
+use bellwire_common::ids::NodeId;
 use bellwire_common::log::{RETENTION_MS, SharedLog};
 use bellwire_common::notification::limits::TTL_SECONDS_MAX;
 
@@ -21,11 +21,13 @@ pub use crate::admission::SessionLimits;
 use crate::delivery::{Limits, READ_BACK_EXTRA_MS};
 use crate::edge;
 use crate::hub::Hub;
+use crate::ledger::Layout;
 use crate::meters::Meters;
 use crate::protocol::{End, Protocol};
 use crate::pulse::Pulse;
 pub use crate::relay::Relay;
-use crate::shard::{Shard, Signals};
+use crate::shard::{Common, Shard, Signals};
+use crate::shards::Shards;
 use crate::trace;
 
 // A new reader goes back over the longest TTL and its margin; the log still has that.
@@ -83,9 +85,10 @@ impl fmt::Debug for Gateway {
 }
 
 impl Gateway {
-    /// Starts to read the log, as a new node. Must be called within a tokio runtime.
+    /// Starts to read the log, as a new node; `also` is that of another number of shards, to be read too. Must be called within a
+    /// tokio runtime.
     #[must_use]
-    pub fn start(settings: GatewaySettings, log: &SharedLog) -> Self {
+    pub fn start(settings: GatewaySettings, log: &SharedLog, also: Option<&SharedLog>) -> Self {
         let node = NodeId(fastrand::u64(1..));
         let meters = Arc::new(Meters::new());
         let relay = settings.relay.clone();
@@ -96,15 +99,18 @@ impl Gateway {
             user_bytes: USER_BYTES_MAX,
             shard_bytes: SHARD_BYTES_MAX,
         };
-        let shard = |number| {
-            Shard::new(ids::Shard(number), node, Arc::clone(log), limits.clone(), Arc::clone(&meters), relay.clone())
-        };
-        let shards: Vec<Arc<Shard>> = (0..log.shards()).map(shard).collect();
+        let (own, other) = (log.shards(), also.map_or(0, |log| log.shards()));
+        let common = Common { node, limits, meters: Arc::clone(&meters), relay: relay.clone(), shards: own + other };
+        let shards = Shards::new(own, other, |layout, id| {
+            let log = also.filter(|_| layout == Layout::Also).unwrap_or(log);
+            Shard::new(common.clone(), Arc::clone(log), layout, id)
+        });
         let hub = Hub::new(node, shards, settings, meters);
-        info!(%node, shards = log.shards(), "gateway starts");
+        info!(%node, shards = own, also = other, "gateway starts");
         let stop = CancellationToken::new();
         let (caught_up, tasks): (_, Vec<_>) = hub
             .shards
+            .all()
             .iter()
             .map(|shard| {
                 let (sender, receiver) = watch::channel(false);

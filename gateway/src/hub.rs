@@ -1,28 +1,27 @@
 //! What all sessions of a node share.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
-use bellwire_common::ids::{self, BrowserId, NodeId, UserId};
+use bellwire_common::ids::{BrowserId, NodeId, UserId};
 use ipnet::IpNet;
 
 use crate::access::Access;
 use crate::admission::{Admission, Ticket};
 use crate::app::GatewaySettings;
-use crate::delivery::Reached;
 use crate::meters::Meters;
 use crate::protocol::{End, Identity, Protocol};
-use crate::shard::Shard;
+use crate::shards::Shards;
 use crate::streams::Streams;
 use crate::tab::Tab;
 
 pub(crate) struct Hub {
     pub(crate) node: NodeId,
-    pub(crate) shards: Vec<Arc<Shard>>,
+    pub(crate) shards: Shards,
     pub(crate) access: Access,
     pub(crate) ttl_ms: u64,
     pub(crate) meters: Arc<Meters>,
@@ -31,6 +30,8 @@ pub(crate) struct Hub {
     /// Addresses whose `X-Forwarded-For` is believed.
     pub(crate) trusted_proxies: Vec<IpNet>,
     digests: Vec<Protocol>,
+    /// The versions of the status values that the sessions were woken for.
+    told: Mutex<BTreeMap<String, u64>>,
     started: Instant,
     numbers: AtomicU64,
     draining: AtomicBool,
@@ -61,12 +62,7 @@ pub(crate) struct Seat {
 }
 
 impl Hub {
-    pub(crate) fn new(
-        node: NodeId,
-        shards: Vec<Arc<Shard>>,
-        settings: GatewaySettings,
-        meters: Arc<Meters>,
-    ) -> Arc<Self> {
+    pub(crate) fn new(node: NodeId, shards: Shards, settings: GatewaySettings, meters: Arc<Meters>) -> Arc<Self> {
         meters.sessions_max(settings.limits.sessions);
         Arc::new(Self {
             node,
@@ -78,6 +74,7 @@ impl Hub {
             streams: Streams::new(),
             trusted_proxies: settings.trusted_proxies,
             digests: settings.digests,
+            told: Mutex::default(),
             started: Instant::now(),
             numbers: AtomicU64::new(1),
             draining: AtomicBool::new(false),
@@ -101,16 +98,6 @@ impl Hub {
         self.started.checked_add(Duration::from_millis(at))
     }
 
-    pub(crate) fn shard_of(&self, user: &UserId) -> &Arc<Shard> {
-        let count = u16::try_from(self.shards.len()).unwrap_or(u16::MAX);
-        &self.shards[usize::from(ids::Shard::of(user, count).0)]
-    }
-
-    /// How far each shard has been read.
-    pub(crate) fn reached(&self) -> Box<[Reached]> {
-        self.shards.iter().map(|shard| shard.reached()).collect()
-    }
-
     pub(crate) fn seat(self: &Arc<Self>, protocol: Protocol, ticket: Ticket, owner: Option<Owner>) -> Seat {
         let number = self.numbers.fetch_add(1, Ordering::Relaxed);
         let tab = Arc::new(Tab::default());
@@ -130,14 +117,23 @@ impl Hub {
         }
     }
 
-    /// Wakes every session: a status value has changed.
+    /// A status value of some shard has changed: wakes every session, unless it is one that they were told already. While
+    /// the number of shards changes, the same values come with the other layout too.
     pub(crate) fn on_status(&self) {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = std::mem::take(&mut *told);
+        *told = self.shards.status().into_iter().map(|(key, status)| (key, status.version)).collect();
+        if *told == before {
+            return;
+        }
+        drop(told);
         self.lock().values().for_each(|seated| seated.tab.status());
     }
 
     /// Ends the sessions of this user, of one browser or of all, and says how many.
     pub(crate) fn revoke(&self, user: &UserId, browser: Option<&BrowserId>) -> usize {
-        let mut tabs = self.shard_of(user).tabs_of(user, browser);
+        // A session is in its user's shard of each layout: one is enough.
+        let mut tabs = self.shards.own(user).1.tabs_of(user, browser);
         // Also those that have not said for whom they listen.
         let is_theirs = |seated: &&Seated| seated.owner.as_ref().is_some_and(|owner| owner.is(user, browser));
         let owned: Vec<_> = self.lock().values().filter(is_theirs).map(|seated| Arc::clone(&seated.tab)).collect();

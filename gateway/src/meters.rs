@@ -1,5 +1,6 @@
 //! The gateway's metrics, registered once: what is counted often must not be looked up each time.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -8,6 +9,7 @@ use bellwire_common::metrics as catalogue;
 use bellwire_common::metrics::handles::{Counter, Gauge, Histogram};
 
 use crate::delivery::{Outcomes, Tally};
+use crate::ledger::Layout;
 use crate::protocol::{End, Protocol};
 use crate::shard::Told;
 
@@ -42,6 +44,8 @@ pub(crate) struct Meters {
     report_read: Gauge,
     /// When each shard has read a report of the node's own.
     reports_read: Mutex<Vec<UnixMillis>>,
+    /// The living nodes of each layout.
+    living: [AtomicUsize; Layout::ALL.len()],
 }
 
 /// What a tab proves with that it has a notification.
@@ -109,6 +113,7 @@ impl Meters {
             sending: catalogue::GATEWAY_SHARDS_SENDING.with(&[]),
             report_read: catalogue::GATEWAY_REPORT_READ_TIMESTAMP_SECONDS.with(&[]),
             reports_read: Mutex::default(),
+            living: Default::default(),
         }
     }
 
@@ -225,8 +230,11 @@ impl Meters {
         self.lag.increment(more);
     }
 
-    pub(crate) fn living_nodes(&self, nodes: usize) {
-        self.nodes.set(nodes as f64);
+    /// While the number of shards changes, nodes that read one layout only are met there only.
+    pub(crate) fn living_nodes(&self, layout: Layout, nodes: usize) {
+        self.living[layout as usize].store(nodes, Ordering::Relaxed);
+        let most = self.living.iter().map(|nodes| nodes.load(Ordering::Relaxed)).max().unwrap_or_default();
+        self.nodes.set(most as f64);
     }
 }
 

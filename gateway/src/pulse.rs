@@ -50,7 +50,7 @@ impl Pulse {
         if self.stop.is_cancelled() {
             return None;
         }
-        let shards = self.hub.shards.iter().zip(&*self.shards).find_map(|(shard, task)| {
+        let shards = self.hub.shards.all().iter().zip(&*self.shards).find_map(|(shard, task)| {
             let _ = shard.reached();
             let rest = shard.rest();
             let why = match (task.is_finished(), rest > TURNS_WITHIN) {
@@ -94,7 +94,7 @@ mod tests {
             digests: vec![],
             relay: None,
         };
-        Gateway::start(settings, &MemoryLog::new(2))
+        Gateway::start(settings, &MemoryLog::new(2), None)
     }
 
     #[tokio::test]

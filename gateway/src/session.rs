@@ -12,22 +12,20 @@ use axum::extract::ws::Message;
 use futures_util::FutureExt;
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
-use bellwire_common::ids::{BrowserId, Offset, UnixMillis, UserId};
+use bellwire_common::ids::UnixMillis;
 use bellwire_common::metrics::GATEWAY_TESTS;
 
 use crate::access::{Denied, Pass, Standing};
-use crate::delivery::reporter::Mine;
-use crate::delivery::{Position, Reached};
+use crate::delivery::Reached;
 use crate::hub::Seat;
+use crate::ledger::Layout;
 use crate::liveness::{Due, Liveness, PING_EVERY_MS};
-use crate::meters::Proved;
 use crate::pace::{Allowance, Pace, Rate};
 use crate::protocol::native::{self, ErrorCode};
-use crate::protocol::{self, Dialect, End, Identity, Proof, Protocol, SharedKey, TabEvent, TestMessage};
-use crate::shard::Shard;
-use crate::storm::Digest;
+use crate::protocol::{self, Dialect, End, Identity, Protocol, SharedKey, TabEvent, TestMessage};
 use crate::tab::Reasons;
 
+use self::places::Places;
 use self::socket::{Heard, bytes_of};
 pub(crate) use self::socket::{Socket, WebSocket};
 use self::stopwatch::Stopwatch;
@@ -35,8 +33,10 @@ pub(crate) use self::stream::Stream;
 use self::wire::test_record;
 use self::write::Fed;
 
+mod announce;
 mod digest;
-mod proofs;
+mod places;
+mod proof;
 mod socket;
 mod stopwatch;
 mod stream;
@@ -70,16 +70,12 @@ pub(crate) struct Session {
     stopwatch: Stopwatch,
     /// How far each shard had been read when the tab was greeted; until it is announced.
     greeted: Option<Box<[Reached]>>,
-    place: Option<Place>,
-    /// Notifications missed for want of room that the tab was told of.
-    missed: u64,
+    places: Option<Places>,
     /// The node goes: nothing more is sent, and at this time the session ends.
     leaving: Option<u64>,
     /// Tests that it asked for.
     tests: Pace,
     allowance: Allowance,
-    /// What of a storm is to be told yet, where the tab cannot make digests itself and is to have them.
-    storm: Option<Box<Digest>>,
 }
 
 /// Who comes in.
@@ -92,24 +88,6 @@ pub(crate) struct Arrival {
     pub(crate) pass: Pass,
 }
 
-/// Where an announced session gets its notifications; its drop tells the shard that the session is over.
-struct Place {
-    shard: Arc<Shard>,
-    number: u64,
-    user: UserId,
-    browser: BrowserId,
-    /// What positions belong to; another one makes them void.
-    generation: u32,
-    /// When it was announced, on the node's clock.
-    since: u64,
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.shard.close(self.number);
-    }
-}
-
 /// Serves a tab until its session ends, and counts the end. The task is little more than a pointer: what only
 /// messages need is allocated with them, because most tabs are idle most of the time.
 pub(crate) fn serve(socket: Socket, seat: Seat, arrival: Arrival) -> impl Future<Output = ()> + Send {
@@ -117,11 +95,10 @@ pub(crate) fn serve(socket: Socket, seat: Seat, arrival: Arrival) -> impl Future
     let expires = pass.expires_in_ms(UnixMillis::now()).map(|after| seat.hub.now().saturating_add(after));
     let standing = seat.hub.access.enter(pass, seat.number, &seat.tab);
     let key = (protocol == Protocol::V1).then(|| seat.hub.access.keys().current()).flatten();
-    let storm = (!protocol.is_native() && seat.hub.digests(protocol)).then(Box::<Digest>::default);
     let mut session = Box::new(Session {
         liveness: Liveness::new(protocol, seat.hub.now()),
         stopwatch: Stopwatch::default(),
-        greeted: Some(seat.hub.reached()),
+        greeted: Some(seat.hub.shards.reached()),
         dialect: Dialect::new(protocol, identity, fastrand::u64(..)),
         socket,
         seat,
@@ -129,12 +106,10 @@ pub(crate) fn serve(socket: Socket, seat: Seat, arrival: Arrival) -> impl Future
         expires,
         key,
         first: first.map(Box::new),
-        place: None,
-        missed: 0,
+        places: None,
         leaving: None,
         tests: Pace::default(),
         allowance: Allowance::default(),
-        storm,
     });
     async move {
         let end = match session.run().await {
@@ -232,67 +207,12 @@ impl Session {
         Ok(())
     }
 
-    async fn on_announce(&mut self, identity: Identity, cursor: Option<&str>) -> Result<(), End> {
-        let Some(greeted) = self.greeted.take() else { return Ok(()) };
-        self.seat.hub.access.claim(&mut self.standing, &identity.user).await?;
-        self.seat.ticket.belongs_to(&identity.user).map_err(|_| End::UserLimit)?;
-        self.seat.ticket.listens_for(&identity);
-        let hub = &self.seat.hub;
-        let shard = Arc::clone(hub.shard_of(&identity.user));
-        let index = hub.shards.iter().position(|other| Arc::ptr_eq(other, &shard)).unwrap_or_default();
-        let known = |(log, offset): &(&str, Offset)| *log == shard.name() && Some(*offset) <= shard.reached().applied;
-        let claimed = cursor.and_then(native::cursor_of).filter(known);
-        let claimed = claimed.map_or_else(Position::default, |(_, offset)| Position::after(offset));
-        let mine = Mine {
-            user: identity.user.clone(),
-            browser: identity.browser.clone(),
-            from: None,
-            confirmed: claimed,
-            stalled: false,
-            digests: hub.digests(self.dialect.protocol()),
-        };
-        self.liveness.on_announced();
-        if self.dialect.protocol().is_native() {
-            let cursor = claimed.last().map(|offset| native::cursor_token(shard.name(), offset));
-            let session = bellwire_common::ids::SessionId { node: hub.node, number: self.seat.number };
-            let (token, version) = (self.seat.token(), env!("CARGO_PKG_VERSION"));
-            let text = native::welcome(session, &identity, cursor.as_deref(), token.as_deref(), version, PING_EVERY_MS);
-            self.feed_text(text.into()).await?;
-        }
-        let reached = greeted.get(index).copied().unwrap_or_else(|| shard.reached());
-        let generation = shard.open(self.seat.number, reached, mine, Arc::clone(&self.seat.tab));
-        let Identity { user, browser } = identity;
-        let since = self.seat.hub.now();
-        self.place = Some(Place { shard, number: self.seat.number, user, browser, generation, since });
-        Ok(())
-    }
-
-    fn on_page_proof(&mut self, proof: &Proof) {
-        let Some(place) = &self.place else { return };
-        let offset = match proof {
-            Proof::Offset(offset) => Some(*offset),
-            Proof::Cursor(token) => {
-                native::cursor_of(token).filter(|(log, _)| *log == place.shard.name()).map(|(_, offset)| offset)
-            }
-        };
-        let Some(offset) = offset else { return };
-        let (upto, after_ms) = self.liveness.on_page_proof(self.seat.hub.now(), Position::after(offset));
-        self.seat.hub.meters.page_proved(after_ms);
-        self.time(Proved::Page, upto);
-        self.confirm(upto);
-    }
-
-    fn confirm(&self, upto: Position) {
-        if let Some(place) = &self.place {
-            place.shard.confirm(self.seat.number, place.generation, upto);
-        }
-    }
-
     async fn on_test(&mut self, test: TestMessage) -> Result<(), End> {
         if let Some(identity) = test.announce.clone() {
             self.on_announce(identity, None).await?;
         }
-        let Some(place) = &self.place else { return Ok(()) };
+        // To the layout that the node writes to.
+        let Some(place) = self.places.as_ref().and_then(|places| places.get(Layout::Own)) else { return Ok(()) };
         let now = self.seat.hub.now();
         if self.tests.free_at(TESTS) > now {
             GATEWAY_TESTS.count(&["limited"]);
@@ -328,7 +248,9 @@ impl Session {
         if reasons.drain() && self.leaving.is_none() {
             let now = self.seat.hub.now();
             self.leaving = Some(now + PROOF_BEFORE_DRAIN_MS);
-            self.feed_digest().await?;
+            for layout in Layout::ALL {
+                self.feed_digest(layout).await?;
+            }
             self.liveness.hurry(now);
             if self.dialect.protocol().is_native() {
                 self.feed_text(native::drain(PROOF_BEFORE_DRAIN_MS).into()).await?;
@@ -384,7 +306,7 @@ impl Session {
             self.flush().await?;
         }
         let deadline = if fed.more { self.seat.hub.now() } else { deadline };
-        let digest = self.storm.as_ref().and_then(|storm| storm.due_at()).filter(|_| self.leaving.is_none());
+        let digest = self.places.as_ref().and_then(Places::digest_due_at).filter(|_| self.leaving.is_none());
         let deadline = digest.map_or(deadline, |due| due.min(deadline));
         Ok([self.leaving, self.expires].into_iter().flatten().fold(deadline, u64::min))
     }
@@ -402,9 +324,9 @@ impl Session {
     fn judge(&mut self, now: u64) -> Result<(), End> {
         let floods = self.allowance.free_at() > now;
         if self.liveness.judge(now).map_err(|end| if floods { End::Flood } else { end })?
-            && let Some(place) = &self.place
+            && let Some(places) = &self.places
         {
-            place.shard.stall(self.seat.number);
+            places.stall();
         }
         Ok(())
     }
@@ -417,7 +339,7 @@ impl Session {
 
     /// Ends the session: tells the shard, counts, and closes the connection in the way that the protocol needs.
     async fn close(&mut self, protocol: Protocol, end: End) {
-        self.place = None;
+        self.places = None;
         self.seat.ended(end);
         if matches!(end, End::BadKey | End::WrongUser) {
             self.seat.hub.access.failed(self.seat.ticket.address(), Denied::Key);

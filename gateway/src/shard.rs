@@ -10,13 +10,14 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use tokio::sync::Notify;
 
-use bellwire_common::ids::{self, BrowserId, NodeId, Offset, UnixMillis, UserId};
+use bellwire_common::ids::{self, BrowserId, NodeId, NotificationId, Offset, SessionId, UnixMillis, UserId};
 use bellwire_common::log::{AppendError, Safety, SharedLog};
-use bellwire_common::record::{Record, Report};
+use bellwire_common::record::{Record, Report, Status};
 
 use crate::delivery::reporter::Mine;
 use crate::delivery::{Happened, Limits, Next, Position, Reached, Replica, Timing, Touched};
 use crate::frames::Frames;
+use crate::ledger::Layout;
 use crate::meters::Meters;
 use crate::relay::Relay;
 use crate::relay::duty::{Duty, Item};
@@ -31,9 +32,21 @@ pub(crate) use self::driver::Signals;
 /// Records folded under one lock: some tenths of a millisecond, so that sessions do not wait for long.
 const FOLD_RECORDS_MAX: usize = 128;
 
+/// What all shards of a node have in common.
+#[derive(Clone)]
+pub(crate) struct Common {
+    pub(crate) node: NodeId,
+    pub(crate) limits: Limits,
+    pub(crate) meters: Arc<Meters>,
+    pub(crate) relay: Option<Relay>,
+    /// How many there are, of both layouts.
+    pub(crate) shards: u16,
+}
+
 /// See the module.
 pub(crate) struct Shard {
     id: ids::Shard,
+    layout: Layout,
     node: NodeId,
     log: SharedLog,
     name: String,
@@ -72,31 +85,39 @@ pub(crate) struct Told {
 
 impl fmt::Debug for Shard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Shard").field("id", &self.id).field("node", &self.node).finish_non_exhaustive()
+        f.debug_struct("Shard").field("log", &self.name).field("node", &self.node).finish_non_exhaustive()
     }
 }
 
 impl Shard {
-    pub(crate) fn new(
-        id: ids::Shard,
-        node: NodeId,
-        log: SharedLog,
-        limits: Limits,
-        meters: Arc<Meters>,
-        relay: Option<Relay>,
-    ) -> Arc<Self> {
+    pub(crate) fn new(common: Common, log: SharedLog, layout: Layout, id: ids::Shard) -> Arc<Self> {
+        let Common { node, limits, meters, relay, shards } = common;
         let timing = Timing::default();
         let first_round = fastrand::u64(timing.round_every / 2..timing.round_every);
         // What is read back beyond that is known in parts only.
         let since = UnixMillis::now().minus(limits.resume_ms);
-        let journal = Mutex::new(Journal::new(trace::events_max(log.shards()), since));
+        let journal = Mutex::new(Journal::new(trace::events_max(shards), since));
         let replica = Replica::new(node, limits, timing, 0, first_round);
         let duty = relay.as_ref().map(|_| Duty::new(node));
         let state = Mutex::new(State { replica, tabs: HashMap::new(), duty, told: Told::default() });
         let read_back = meters.shard_added();
         let name = log.name(id);
         let (started, changed, turned) = (Instant::now(), Notify::new(), AtomicU64::new(0));
-        Arc::new(Self { id, node, log, name, meters, read_back, started, state, journal, relay, changed, turned })
+        Arc::new(Self {
+            id,
+            layout,
+            node,
+            log,
+            name,
+            meters,
+            read_back,
+            started,
+            state,
+            journal,
+            relay,
+            changed,
+            turned,
+        })
     }
 
     /// Name and epoch of the log, for cursors.
@@ -159,9 +180,15 @@ impl Shard {
         self.lock().replica.next(now, number, position, max)
     }
 
-    /// The last values that every session is told, as key and JSON.
-    pub(crate) fn status(&self) -> Vec<(String, Bytes)> {
-        self.lock().replica.machine().status().map(|status| (status.key.clone(), status.value.clone())).collect()
+    /// Whether a session at `position`, or its browser before it, has had the notification with this id.
+    pub(crate) fn has_had(&self, number: u64, position: Position, id: &NotificationId) -> bool {
+        let session = SessionId { node: self.node, number };
+        self.lock().replica.machine().has_had(session, position, id)
+    }
+
+    /// The last values that every session is told.
+    pub(crate) fn status(&self) -> Vec<Status> {
+        self.lock().replica.machine().status().cloned().collect()
     }
 
     /// Appends a record of the node's own, such as a test.
@@ -227,7 +254,7 @@ impl Shard {
         }
         if own && self.id == ids::Shard(0) {
             // Every node reports to every shard: one of them tells who lives.
-            self.meters.living_nodes(self.lock().replica.machine().living().count());
+            self.meters.living_nodes(self.layout, self.lock().replica.machine().living().count());
         }
         status
     }

@@ -27,6 +27,8 @@ mod cases;
 mod events;
 #[path = "node/keys.rs"]
 mod keys;
+#[path = "node/layouts.rs"]
+mod layouts;
 #[path = "node/limits.rs"]
 mod limits;
 #[path = "node/relay.rs"]
@@ -73,8 +75,16 @@ impl Node {
         Self::start_over(log, settings, None).await
     }
 
+    /// One that reads the log of another number of shards too.
+    async fn start_on_both(log: &SharedLog, also: &SharedLog) -> Self {
+        Self::serve(Gateway::start(settings(), log, Some(also)), None).await
+    }
+
     async fn start_over(log: &SharedLog, settings: GatewaySettings, tls: Option<Tls>) -> Self {
-        let gateway = Gateway::start(settings, log);
+        Self::serve(Gateway::start(settings, log, None), tls).await
+    }
+
+    async fn serve(gateway: Gateway, tls: Option<Tls>) -> Self {
         gateway.caught_up().await.expect("caught up");
         let listener = bind("127.0.0.1:0".parse().expect("an address")).expect("a free port");
         let address = listener.local_addr().expect("bound");

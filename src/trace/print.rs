@@ -9,9 +9,8 @@ use bellwire_gateway::trace::answer::{Answer, Browser, State, Story, Tab, User, 
 pub(crate) fn text(answer: &Answer) -> String {
     let mut page = Page { answer, out: String::new() };
     page.head();
-    if let Some(user) = answer.user.as_ref().filter(|user| !user.browsers.is_empty()) {
-        page.user(user);
-    }
+    let users = answer.user.iter().chain(&answer.user_also);
+    users.filter(|user| !user.browsers.is_empty()).for_each(|user| page.user(user));
     page.stories();
     page.foot();
     page.out

@@ -34,7 +34,10 @@ fn that_the_node_does_not_follow_the_log_comes_first() {
     let question = asked("trace 7", &[]).unwrap();
     let said = |not_sending| {
         let (node, notifications) = ("a".to_owned(), vec![]);
-        nothing(&question, &Answer { node, at: 5, since: 0, not_sending, user: None, notifications, left_out: 0 })
+        nothing(
+            &question,
+            &Answer { node, at: 5, since: 0, not_sending, user: None, user_also: None, notifications, left_out: 0 },
+        )
     };
     assert!(said(vec![]).starts_with("nothing is known of \"7\", be it a user or an id: the node at 127.0.0.1:9083"));
     let behind = said(vec![2]);

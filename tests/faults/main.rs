@@ -9,4 +9,5 @@ mod field;
 mod gateways;
 mod hostile;
 mod ingests;
+mod layouts;
 mod rolling;

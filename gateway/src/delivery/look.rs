@@ -1,6 +1,6 @@
-//! The fold as somebody wants to see it who asks what is wrong with a user's browsers.
+//! The fold as somebody wants to see it who asks what is wrong with a user's browsers, or what one of them has had.
 
-use bellwire_common::ids::{BrowserId, SessionId, UnixMillis, UserId};
+use bellwire_common::ids::{BrowserId, NotificationId, SessionId, UnixMillis, UserId};
 
 use super::browser::Browser;
 use super::{Machine, Position};
@@ -35,6 +35,16 @@ impl<X> Machine<X> {
     /// The browsers of a user, by their ids.
     pub fn browsers<'a>(&'a self, user: &UserId) -> impl Iterator<Item = BrowserLook> + 'a {
         self.users.get(user).into_iter().flat_map(|user| user.browsers.iter()).map(|browser| self.look_at(browser))
+    }
+
+    /// Whether a session at `position`, or its browser before it, has had the notification with this id.
+    #[must_use]
+    pub fn has_had(&self, session: SessionId, position: Position, id: &NotificationId) -> bool {
+        let place = self.nodes.get(&session.node).and_then(|node| node.sessions.get(&session.number));
+        let Some((user, browser)) = place else { return false };
+        let Some(offset) = self.window.offset_of(user, id) else { return false };
+        let browser = self.users.get(user).and_then(|user| user.browser(browser));
+        position.max(browser.map_or(position, |browser| browser.cursor)).covers(offset)
     }
 
     fn look_at(&self, browser: &Browser) -> BrowserLook {

@@ -1,6 +1,7 @@
 //! What a shard remembers, in the order in which it may forget it.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 use bellwire_common::ids::{BrowserId, NotificationId, Offset, UnixMillis, UserId};
 
@@ -10,8 +11,8 @@ use crate::planted;
 
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Window {
-    /// Ids that were seen (rule 6).
-    ids: HashSet<(UserId, NotificationId)>,
+    /// Ids that were seen, and where first (rule 6).
+    ids: HashMap<(UserId, NotificationId), Offset>,
     /// By expiry: what is held, or was.
     expiring: BTreeMap<(UnixMillis, Offset), (UserId, NotificationId)>,
     /// Ids whose notification has expired, by the time when they are forgotten.
@@ -28,11 +29,20 @@ impl Window {
     /// Whether the id is new for the user.
     pub(super) fn remember(&mut self, user: &UserId, id: &NotificationId, expires: UnixMillis, offset: Offset) -> bool {
         let key = (user.clone(), id.clone());
-        if !self.ids.insert(key.clone()) && !planted(Bug::ForgetIds) {
-            return false;
+        match self.ids.entry(key.clone()) {
+            Entry::Occupied(_) if !planted(Bug::ForgetIds) => return false,
+            Entry::Occupied(_) => {}
+            Entry::Vacant(free) => {
+                free.insert(offset);
+            }
         }
         self.expiring.insert((expires, offset), key);
         true
+    }
+
+    /// Where the notification with this id stands; none when it is not known, or not any more.
+    pub(super) fn offset_of(&self, user: &UserId, id: &NotificationId) -> Option<Offset> {
+        self.ids.get(&(user.clone(), id.clone())).copied()
     }
 
     /// The next notification whose time has come; its id fades from then on.

@@ -89,6 +89,18 @@ pub fn cursor_of(token: &str) -> Option<(&str, Offset)> {
     Some((log, Offset(offset)))
 }
 
+/// A token that stands for a place in each of two logs: while the number of shards changes, a browser reads both, and may keep
+/// only the last token that it got.
+#[must_use]
+pub fn joined(one: String, other: String) -> String {
+    [&*one, &*other].join(",")
+}
+
+/// Each place that a token stands for: one, or those of [`joined`].
+pub fn cursors_of(token: &str) -> impl Iterator<Item = (&str, Offset)> {
+    token.split(',').filter(|_| token.len() <= CURSOR_BYTES_MAX).filter_map(cursor_of)
+}
+
 /// The answer to the hello. `cursor` is where the browser goes on, `token` what the client of an event stream proves with
 /// that it is the one, `ping_interval_ms` how often a [`ping`] comes at least.
 #[must_use]

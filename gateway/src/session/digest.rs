@@ -7,7 +7,9 @@ use bellwire_common::ids::UnixMillis;
 use super::Session;
 use crate::delivery::{Held, Position};
 use crate::frames::{Frames, notification_of};
+use crate::ledger::Layout;
 use crate::protocol::{End, Head, encode};
+use crate::storm::Digest;
 use crate::trace::Sent;
 
 /// What became of a digest.
@@ -21,16 +23,10 @@ pub(super) enum Told {
 }
 
 impl Session {
-    /// Behind what was sent or gathered.
-    pub(super) fn position(&self) -> Position {
-        let gathered = self.storm.as_ref().and_then(|storm| storm.upto());
-        gathered.unwrap_or_default().max(self.liveness.written())
-    }
-
     /// Takes a notification of a storm into the digest; false where there is none, or what it says cannot be read.
-    pub(super) fn gather(&mut self, held: &Held<Frames>) -> bool {
+    pub(super) fn gather(&mut self, layout: Layout, held: &Held<Frames>) -> bool {
         let now = self.seat.hub.now();
-        let Some(storm) = &mut self.storm else { return false };
+        let Some(storm) = self.storm(layout) else { return false };
         let Some(notification) = notification_of(held) else { return false };
         let left_ms = held.expires_at.0.saturating_sub(UnixMillis::now().0);
         storm.add(now, Position::after(held.offset), left_ms, notification);
@@ -38,21 +34,28 @@ impl Session {
     }
 
     /// Tells what is gathered when it is time; whether something was written.
-    pub(super) async fn feed_digest_if_due(&mut self) -> Result<bool, End> {
-        let due_at = self.storm.as_ref().and_then(|storm| storm.due_at());
+    pub(super) async fn feed_digest_if_due(&mut self, layout: Layout) -> Result<bool, End> {
+        let due_at = self.storm(layout).and_then(|storm| storm.due_at());
         if due_at.is_none_or(|at| at > self.seat.hub.now()) {
             return Ok(false);
         }
-        Ok(self.feed_digest().await? == Told::Written)
+        Ok(self.feed_digest(layout).await? == Told::Written)
+    }
+
+    fn storm(&mut self, layout: Layout) -> Option<&mut Digest> {
+        self.places.as_mut()?.get_mut(layout)?.storm.as_deref_mut()
     }
 
     /// Tells what is gathered, unless it is for another session to tell.
-    pub(super) async fn feed_digest(&mut self) -> Result<Told, End> {
+    pub(super) async fn feed_digest(&mut self, layout: Layout) -> Result<Told, End> {
         let now = self.seat.hub.now();
-        let (Some(storm), Some(place)) = (&mut self.storm, &self.place) else { return Ok(Told::Nothing) };
-        let Some(upto) = storm.upto() else { return Ok(Told::Nothing) };
-        let next = place.shard.next(self.seat.number, self.liveness.written(), 1);
+        let Some(places) = &mut self.places else { return Ok(Told::Nothing) };
+        let written = places.written(layout, self.liveness.written());
+        let Some(place) = places.get_mut(layout) else { return Ok(Told::Nothing) };
+        let Some(upto) = place.storm.as_ref().and_then(|storm| storm.upto()) else { return Ok(Told::Nothing) };
+        let next = place.next(written, 1);
         let mine = next.held.first().filter(|first| upto.covers(first.offset) && next.generation == place.generation);
+        let Some(storm) = place.storm.as_mut() else { return Ok(Told::Nothing) };
         let Some(first) = mine else {
             storm.drop_gathered();
             return Ok(Told::Dropped);
@@ -63,7 +66,7 @@ impl Session {
         let head = Head { id: &first.id, cursor: "", digested: true };
         let Some(text) = encode(protocol, &place.user, head, &digest) else {
             self.seat.hub.meters.unreadable(protocol);
-            self.liveness.on_skipped(upto);
+            places.on_skipped(layout, upto, &mut self.liveness);
             return Ok(Told::Nothing);
         };
         let (user, browser) = (place.user.clone(), place.browser.clone());
@@ -73,9 +76,7 @@ impl Session {
         self.feed_text(text.into()).await?;
         self.allowance.owe_answer();
         self.seat.hub.meters.digest_sent(protocol);
-        if self.liveness.on_written(now, upto, bytes) {
-            self.feed_ping(now, upto).await?;
-        }
+        self.on_written(layout, upto, bytes).await?;
         Ok(Told::Written)
     }
 }

@@ -1,7 +1,7 @@
 //! How long notifications take from their acceptance to the tab's proof: of what was written since the last proof, the
 //! oldest. It waited longest, and one is what a session can keep without a list.
 
-use bellwire_common::ids::{Offset, UnixMillis};
+use bellwire_common::ids::UnixMillis;
 
 use crate::delivery::Position;
 use crate::meters::Proved;
@@ -9,7 +9,8 @@ use crate::meters::Proved;
 /// A notification whose proof is waited for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Timed {
-    pub(super) offset: Offset,
+    /// What its proof stands for at least.
+    pub(super) upto: Position,
     pub(super) accepted_at: UnixMillis,
     /// The tab opened when this node had read it already.
     pub(super) opened_later: bool,
@@ -34,7 +35,7 @@ impl Stopwatch {
             Proved::Link => &mut self.link,
             Proved::Page => &mut self.page,
         };
-        timed.take_if(|timed| upto.covers(timed.offset))
+        timed.take_if(|timed| upto >= timed.upto)
     }
 
     /// Another log stands where the old one was.
@@ -45,10 +46,12 @@ impl Stopwatch {
 
 #[cfg(test)]
 mod tests {
+    use bellwire_common::ids::Offset;
+
     use super::*;
 
     fn timed(offset: u64) -> Timed {
-        Timed { offset: Offset(offset), accepted_at: UnixMillis(1_000 + offset), opened_later: false }
+        Timed { upto: Position::after(Offset(offset)), accepted_at: UnixMillis(1_000 + offset), opened_later: false }
     }
 
     #[test]

@@ -87,7 +87,7 @@ impl Driver {
             }
             Event::CaughtUp => {
                 if self.shard.lock().replica.on_caught_up(now) {
-                    info!(shard = %self.shard.id, "caught up with the log");
+                    info!(log = %self.shard.name(), "caught up with the log");
                 }
                 self.signals.caught_up.send_replace(true);
             }
@@ -100,7 +100,7 @@ impl Driver {
             Event::Replaced => {
                 self.asked = false;
                 self.shard.meters.barrier(Barrier::Replaced);
-                warn!(shard = %self.shard.id, "the log was replaced; reading it from its beginning");
+                warn!(log = %self.shard.name(), "the log was replaced; reading it from its beginning");
                 self.shard.on_replaced();
             }
         }
@@ -113,11 +113,11 @@ impl Driver {
             None => {}
             Some(Doubt::StoodStill) => {
                 self.shard.meters.barrier(Barrier::StoodStill);
-                warn!(shard = %self.shard.id, "this process stood still; sending nothing until a report is read back");
+                warn!(log = %self.shard.name(), "this process stood still; sending nothing until a report is read back");
             }
             Some(Doubt::Unseen) => {
                 self.shard.meters.barrier(Barrier::Unseen);
-                warn!(shard = %self.shard.id, "own heartbeat not seen; attaching to the log anew");
+                warn!(log = %self.shard.name(), "own heartbeat not seen; attaching to the log anew");
                 self.asked = true;
                 self.reader.reattach();
             }
@@ -139,9 +139,9 @@ impl Driver {
         let news = self.shard.lock().replica.on_appended(now, result.is_ok());
         match result {
             Err(error) if news => {
-                warn!(shard = %self.shard.id, %error, "cannot report to the log; tabs stay, and it is tried again");
+                warn!(log = %self.shard.name(), %error, "cannot report to the log; tabs stay, and it is tried again");
             }
-            Ok(()) if news => info!(shard = %self.shard.id, "reports reach the log again"),
+            Ok(()) if news => info!(log = %self.shard.name(), "reports reach the log again"),
             _ => {}
         }
     }
@@ -156,7 +156,7 @@ impl Driver {
             return;
         }
         if self.shard.log.append(self.shard.id, records, Safety::Safe).await.is_err() {
-            debug!(shard = %self.shard.id, "the last report did not reach the log; the others will miss the heartbeat");
+            debug!(log = %self.shard.name(), "the last report did not reach the log; the others will miss the heartbeat");
             return;
         }
         // What ended before the last report may be this node's to count.

@@ -23,6 +23,9 @@ pub struct Answer {
     pub not_sending: Vec<u16>,
     /// The user that was asked for.
     pub user: Option<User>,
+    /// The same in the other layout, where this node reads two (`shards-also`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user_also: Option<User>,
     /// The newest, in the order of their acceptance.
     pub notifications: Vec<Story>,
     /// How many older ones there are beside those.

@@ -69,31 +69,36 @@ fn failed(error: &dyn fmt::Display) -> Response {
 fn answer(hub: &Hub, wanted: &Wanted) -> Answer {
     let now = UnixMillis::now();
     let shards: Vec<_> = match &wanted.user {
-        Some(user) => vec![hub.shard_of(user)],
-        None => hub.shards.iter().collect(),
+        Some(user) => {
+            [Some(hub.shards.own(user)), hub.shards.also(user)].into_iter().flatten().map(|(_, s)| s).collect()
+        }
+        None => hub.shards.all().iter().collect(),
     };
     let scenes: Vec<_> = shards.iter().map(|shard| shard.look(wanted)).collect();
     let mut notifications: Vec<_> = scenes.iter().flat_map(|scene| scene.stories()).collect();
     notifications.sort_by_key(|story| (story.accepted_at, story.shard, story.offset));
     let over = notifications.len().saturating_sub(LISTED_MAX);
     notifications.drain(..over);
+    let silent = scenes.iter().filter(|scene| !scene.sending).map(|scene| (scene.shard, scene.log));
+    let mut user = scenes.iter().filter_map(|scene| wanted.user.as_ref().map(|user| scene.user(user)));
     let since = scenes.iter().map(|scene| scene.since).max().unwrap_or(now);
     Answer {
         node: hub.node.to_string(),
         at: now.0,
         // Other machines' clocks may be ahead.
         since: since.min(now).0,
-        not_sending: concerned(scenes.iter().filter(|scene| !scene.sending).map(|scene| scene.shard), &notifications),
-        user: wanted.user.as_ref().and_then(|user| scenes.first().map(|scene| scene.user(user))),
+        not_sending: concerned(silent, &notifications),
+        user: user.next(),
+        user_also: user.next(),
         notifications,
         left_out: over + scenes.iter().map(|scene| scene.found.left_out).sum::<usize>(),
     }
 }
 
 /// Of these shards those that the notifications are on; without any, one might be on each.
-fn concerned(shards: impl Iterator<Item = u16>, notifications: &[Story]) -> Vec<u16> {
-    let has_one = |shard: &u16| notifications.iter().any(|story| story.shard == *shard);
-    shards.filter(|shard| notifications.is_empty() || has_one(shard)).collect()
+fn concerned<'a>(shards: impl Iterator<Item = (u16, &'a str)>, notifications: &[Story]) -> Vec<u16> {
+    let has_one = |log: &str| notifications.iter().any(|story| story.log == log);
+    shards.filter(|(_, log)| notifications.is_empty() || has_one(log)).map(|(shard, _)| shard).collect()
 }
 
 fn wanted(query: &str) -> Result<Wanted, Wrong> {
@@ -118,9 +123,10 @@ mod tests {
     #[test]
     fn only_the_shards_that_matter_are_said_to_send_nothing() {
         let answer: Answer = serde_json::from_str(include_str!("tests/answer.json")).unwrap();
-        assert_eq!(concerned([1, 2, 3].into_iter(), &answer.notifications), [2]);
-        assert!(concerned([1, 3].into_iter(), &answer.notifications).is_empty());
-        assert_eq!(concerned([1, 3].into_iter(), &[]), [1, 3]);
+        let (one, two, other) = ((1, "log.1"), (2, "log.2"), (2, "other.2"));
+        assert_eq!(concerned([one, two, other].into_iter(), &answer.notifications), [2]);
+        assert!(concerned([one, other].into_iter(), &answer.notifications).is_empty(), "the other layout's");
+        assert_eq!(concerned([one, two].into_iter(), &[]), [1, 2]);
     }
 
     #[test]

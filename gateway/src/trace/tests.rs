@@ -319,6 +319,7 @@ fn the_answer_is_this_json() {
         since: scene.since.0,
         not_sending: vec![],
         user: Some(scene.user(&user("7"))),
+        user_also: None,
         notifications: scene.stories().collect(),
         left_out: scene.found.left_out,
     };

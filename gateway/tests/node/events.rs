@@ -74,12 +74,17 @@ impl Events {
 
     /// Title and cursor of the next notification.
     async fn shown(&mut self) -> (String, String) {
+        let (id, message) = self.notification().await;
+        assert_eq!(id.as_deref(), message["cursor"].as_str(), "the event's id is the cursor");
+        (message["title"].as_str().expect("a title").to_owned(), id.expect("an id"))
+    }
+
+    /// The next notification, and the event's id.
+    async fn notification(&mut self) -> (Option<String>, Value) {
         loop {
             let (id, message) = self.next().await.expect("the stream ended before a notification");
             if message["op"] == "notification" {
-                let cursor = message["cursor"].as_str().expect("a cursor").to_owned();
-                assert_eq!(id.as_ref(), Some(&cursor), "the event's id is the cursor");
-                return (message["title"].as_str().expect("a title").to_owned(), cursor);
+                return (id, message);
             }
             assert_eq!(id, None, "{message}");
         }
@@ -189,6 +194,37 @@ async fn who_says_nothing_goes_on_behind_the_last_event_id() {
     no_session(&node).await;
     let mut fourth = Events::open(&node, &older, "").await;
     assert_eq!(fourth.shown().await.0, "n3", "the browser's cursor never falls");
+}
+
+/// Its client may keep the last id only, so that one speaks for both logs.
+#[tokio::test]
+async fn who_says_nothing_goes_on_in_both_logs_behind_the_last_event_id() {
+    let (log, also) = (log(), MemoryLog::new(3));
+    let node = Node::start_on_both(&log, &also).await;
+    let mut first = Events::open(&node, QUERY, "").await;
+    let mut ids = Vec::new();
+    for (log, title) in [(&log, "n1"), (&also, "n2"), (&log, "n3")] {
+        send(log, "7", title).await;
+        let (id, message) = first.notification().await;
+        assert_eq!(message["title"], title);
+        ids.extend(id);
+    }
+    drop(first);
+    no_session(&node).await;
+    let mut second = Events::open(&node, QUERY, &format!("last-event-id: {}\r\n", ids[1])).await;
+    assert_eq!(
+        second.notification().await.1["title"],
+        "n3",
+        "an id stands for what was sent before it, and for no more"
+    );
+    send(&also, "7", "n4").await;
+    let (id, message) = second.notification().await;
+    assert_eq!(message["title"], "n4");
+    drop(second);
+    no_session(&node).await;
+    let mut third = Events::open(&node, QUERY, &format!("last-event-id: {}\r\n", id.expect("an id"))).await;
+    send(&log, "7", "n5").await;
+    assert_eq!(third.notification().await.1["title"], "n5", "nothing of either log is repeated");
 }
 
 #[tokio::test]

@@ -40,6 +40,7 @@ fn answer(notifications: Vec<Story>) -> Answer {
         since: NOW - 3 * 3_600_000,
         not_sending: vec![],
         user: None,
+        user_also: None,
         notifications,
         left_out: 0,
     }

@@ -140,6 +140,11 @@ impl Bellwire {
         self.wait_ready().await
     }
 
+    /// One more environment variable, or another value of one, for its next start.
+    pub fn set(&mut self, name: &str, value: impl Into<String>) {
+        self.setup.env.push((name.to_owned(), value.into()));
+    }
+
     /// The process itself.
     #[must_use]
     pub fn process(&self) -> &Process {

@@ -114,6 +114,17 @@ proptest! {
         let token = native::cursor_token(&log, Offset(offset));
         prop_assert_eq!(native::cursor_of(&token), Some((log.as_str(), Offset(offset))));
     }
+
+    /// No log has a comma in its name.
+    #[test]
+    fn joined_tokens_come_back(logs in prop::collection::vec("[!-+.-~]{1,100}", 2), offsets: [u64; 2]) {
+        let places = [0, 1].map(|n| (logs[n].as_str(), Offset(offsets[n])));
+        let [one, other] = places.map(|(log, offset)| native::cursor_token(log, offset));
+        prop_assert!(native::cursors_of(&one).eq([places[0]]));
+        let both = native::joined(one, other);
+        prop_assert!(native::cursors_of(&both).eq(places));
+        prop_assert!(native::cursor_of(&both).is_some(), "it is taken wherever a token is");
+    }
 }
 
 #[test]
@@ -121,6 +132,7 @@ fn what_is_no_token_is_refused() {
     let long = format!("{}:1", "x".repeat(native::CURSOR_BYTES_MAX));
     for text in ["", ":", ":1", "log", "log:", "log:+1", "log:-1", "log:1x", "log:18446744073709551616", &long] {
         assert_eq!(native::cursor_of(text), None, "{text}");
+        assert_eq!(native::cursors_of(text).next(), None, "{text}");
     }
 }
 

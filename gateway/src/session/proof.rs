@@ -3,7 +3,7 @@
 use super::Session;
 use crate::delivery::Position;
 use crate::meters::Proved;
-use crate::protocol::{self, Protocol};
+use crate::protocol::{Proof, Protocol, Step, native};
 
 impl Session {
     /// In a stream whatever its client says is the proof of the link.
@@ -15,10 +15,25 @@ impl Session {
         }
     }
 
-    pub(super) fn on_page_spoke(&mut self, step: &protocol::Step) {
+    pub(super) fn on_page_spoke(&mut self, step: &Step) {
         if step.is_of_a_page(self.dialect.announced()) && self.liveness.on_page_spoke(self.seat.hub.now()) {
             self.confirm(self.liveness.written());
         }
+    }
+
+    pub(super) fn on_page_proof(&mut self, proof: &Proof) {
+        let Some(places) = &self.places else { return };
+        let upto = match proof {
+            Proof::Offset(offset) => Some(Position::after(*offset)),
+            Proof::Cursor(token) => native::cursors_of(token)
+                .filter_map(|(log, offset)| places.acknowledged(log, Position::after(offset)))
+                .max(),
+        };
+        let Some(upto) = upto else { return };
+        let (upto, after_ms) = self.liveness.on_page_proof(self.seat.hub.now(), upto);
+        self.seat.hub.meters.page_proved(after_ms);
+        self.time(Proved::Page, upto);
+        self.confirm(upto);
     }
 
     pub(super) fn on_pong(&mut self, payload: &[u8]) {
@@ -31,9 +46,15 @@ impl Session {
     }
 
     /// Measures what a proof is the first one of.
-    pub(super) fn time(&mut self, proof: Proved, upto: Position) {
+    fn time(&mut self, proof: Proved, upto: Position) {
         if let Some(timed) = self.stopwatch.on_proof(proof, upto) {
             self.seat.hub.meters.delivered(proof, timed.opened_later, timed.accepted_at);
+        }
+    }
+
+    fn confirm(&mut self, upto: Position) {
+        if let Some(places) = &mut self.places {
+            places.on_proved(upto);
         }
     }
 }
