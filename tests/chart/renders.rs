@@ -93,10 +93,20 @@ fn at(helm: Helm, values: &Values, kubernetes: &str) -> Objects {
 /// Words that Kubernetes takes for true and false, but the parser of these tests for texts.
 fn words_of_yaml_1_1(rendered: &str) -> Vec<String> {
     let is_word = |line: &&str| {
-        let value = line.trim_start().trim_start_matches("- ").split_once(": ").map_or("", |(_, value)| value);
+        let item = line.trim_start();
+        let value = item.split_once(": ").map_or(item.trim_start_matches("- "), |(_, value)| value);
         ["y", "n", "yes", "no", "on", "off"].contains(&value.to_lowercase().as_str())
     };
     rendered.lines().filter(is_word).map(|line| format!("without quotes: {line}")).collect()
+}
+
+#[test]
+fn words_that_are_true_or_false_elsewhere_are_found() {
+    let rendered = "a: \"on\"\nb: off\nc:\n  - d: Yes\n  - n\n";
+    assert_eq!(
+        words_of_yaml_1_1(rendered),
+        ["without quotes: b: off", "without quotes:   - d: Yes", "without quotes:   - n"]
+    );
 }
 
 #[test]

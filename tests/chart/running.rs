@@ -16,7 +16,7 @@ use self::cluster::{Cluster, set};
 use self::net::Network;
 use self::operators::{certificates, rabbit};
 use self::volumes::Site;
-use crate::helm::{Helm, LATE, Values};
+use crate::helm::{Helm, LATE, Values, tools};
 use crate::objects::Objects;
 use crate::sets;
 
@@ -27,6 +27,12 @@ const ENDS_WITHIN: Duration = Duration::from_secs(20);
 
 fn rendered(values: &Values) -> Objects {
     Objects::parse(&Helm::V4.try_render(values, LATE, RELEASE).unwrap()).unwrap()
+}
+
+/// Whether the test runs in a network of its own, from which no registry is reached.
+async fn alone(test: &str) -> bool {
+    tools();
+    network::is_own(test).await.unwrap()
 }
 
 const USER: &str = "push";
@@ -57,7 +63,7 @@ async fn allow(broker: &Broker, [configure, write, read]: [&str; 3]) {
 
 #[tokio::test]
 async fn a_cluster_runs_as_rendered() {
-    if !network::is_own("running::a_cluster_runs_as_rendered").await.unwrap() {
+    if !alone("running::a_cluster_runs_as_rendered").await {
         return;
     }
     let broker = broker().await;
@@ -81,7 +87,7 @@ async fn a_cluster_runs_as_rendered() {
 /// certificates for the names that it asks for.
 #[tokio::test]
 async fn the_preset_for_production_runs_as_rendered() {
-    if !network::is_own("running::the_preset_for_production_runs_as_rendered").await.unwrap() {
+    if !alone("running::the_preset_for_production_runs_as_rendered").await {
         return;
     }
     let broker = broker().await;
@@ -101,7 +107,7 @@ async fn the_preset_for_production_runs_as_rendered() {
 
 #[tokio::test]
 async fn the_preset_for_small_sites_runs_as_rendered() {
-    if !network::is_own("running::the_preset_for_small_sites_runs_as_rendered").await.unwrap() {
+    if !alone("running::the_preset_for_small_sites_runs_as_rendered").await {
         return;
     }
     let values = Values::file("values-small.yaml").and("site", sets::SITE);
@@ -119,7 +125,7 @@ async fn the_preset_for_small_sites_runs_as_rendered() {
 /// Probes speak TLS, too.
 #[tokio::test]
 async fn tls_for_administration_runs_as_rendered() {
-    if !network::is_own("running::tls_for_administration_runs_as_rendered").await.unwrap() {
+    if !alone("running::tls_for_administration_runs_as_rendered").await {
         return;
     }
     let tls = "tls: {enabled: true, admin: true, certManager: {enabled: true, issuerRef: {name: site}}}\n";
@@ -132,7 +138,7 @@ async fn tls_for_administration_runs_as_rendered() {
 
 #[tokio::test]
 async fn secrets_that_are_values_run_as_rendered() {
-    if !network::is_own("running::secrets_that_are_values_run_as_rendered").await.unwrap() {
+    if !alone("running::secrets_that_are_values_run_as_rendered").await {
         return;
     }
     let values = sets::standalone().and(
@@ -198,7 +204,7 @@ const MISTAKES: &[Mistake] = &[
 
 #[tokio::test]
 async fn a_mistake_of_the_chart_is_found() {
-    if !network::is_own("running::a_mistake_of_the_chart_is_found").await.unwrap() {
+    if !alone("running::a_mistake_of_the_chart_is_found").await {
         return;
     }
     let values = sets::standalone().and("hurried", "tests: {timeoutSeconds: 5}\n");

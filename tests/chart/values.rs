@@ -90,7 +90,7 @@ fn resolved<'a>(schema: &'a Value, node: &'a Value) -> &'a Value {
 /// The schema of a value.
 fn of_path<'a>(schema: &'a Value, path: &str) -> Option<&'a Value> {
     let step = |node: &'a Value, name: &str| Some(resolved(schema, resolved(schema, node)["properties"].get(name)?));
-    path.split('.').try_fold(schema, |node, name| step(node, name))
+    path.split('.').try_fold(schema, step)
 }
 
 #[test]

@@ -89,7 +89,7 @@ pub(super) const RULES: &[Rule] = &[
                 "Deployment",
                 "/spec/template/spec/containers/0/volumeMounts",
                 json!([{"name": "tokens", "subPath": "x"}]),
-            )
+            );
         },
     },
     Rule {
@@ -121,7 +121,12 @@ pub(super) const RULES: &[Rule] = &[
             }
         },
         plant: |objects| {
-            edit(objects, "Deployment", "/spec/template/spec/containers/0/livenessProbe/httpGet/path", json!("/readyz"))
+            edit(
+                objects,
+                "Deployment",
+                "/spec/template/spec/containers/0/livenessProbe/httpGet/path",
+                json!("/readyz"),
+            );
         },
     },
     Rule {
@@ -138,7 +143,7 @@ pub(super) const RULES: &[Rule] = &[
             }
         },
         plant: |objects| {
-            edit(objects, "Deployment", "/spec/template/spec/containers/0/image", json!("bellwire:latest"))
+            edit(objects, "Deployment", "/spec/template/spec/containers/0/image", json!("bellwire:latest"));
         },
     },
     Rule {

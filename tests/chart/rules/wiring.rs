@@ -24,7 +24,7 @@ pub(super) const RULES: &[Rule] = &[
             }
         },
         plant: |objects| {
-            edit(objects, "Deployment", "/spec/template/metadata/labels/app.kubernetes.io~1component", json!("x"))
+            edit(objects, "Deployment", "/spec/template/metadata/labels/app.kubernetes.io~1component", json!("x"));
         },
     },
     Rule {
@@ -42,7 +42,7 @@ pub(super) const RULES: &[Rule] = &[
             }
         },
         plant: |objects| {
-            edit(objects, "PodDisruptionBudget", "/spec/selector/matchLabels/app.kubernetes.io~1component", json!("x"))
+            edit(objects, "PodDisruptionBudget", "/spec/selector/matchLabels/app.kubernetes.io~1component", json!("x"));
         },
     },
     Rule {
@@ -63,7 +63,7 @@ pub(super) const RULES: &[Rule] = &[
             }
         },
         plant: |objects| {
-            edit(objects, "Deployment", "/spec/selector/matchLabels", json!({"helm.sh/chart": "bellwire-1"}))
+            edit(objects, "Deployment", "/spec/selector/matchLabels", json!({"helm.sh/chart": "bellwire-1"}));
         },
     },
     Rule {
@@ -97,7 +97,7 @@ pub(super) const RULES: &[Rule] = &[
             }
         },
         plant: |objects| {
-            edit(objects, "Deployment", "/spec/template/spec/containers/0/livenessProbe/httpGet/port", json!("admn"))
+            edit(objects, "Deployment", "/spec/template/spec/containers/0/livenessProbe/httpGet/port", json!("admn"));
         },
     },
     Rule {
@@ -163,7 +163,7 @@ pub(super) const RULES: &[Rule] = &[
                 match objects.find("Deployment", text(&scaler.0, "/spec/scaleTargetRef/name")) {
                     None => found.push(format!("{scaler}: {}", scaler.0["spec"]["scaleTargetRef"])),
                     Some(target) if target.0["spec"].get("replicas").is_some() => {
-                        found.push(format!("{target} has replicas"))
+                        found.push(format!("{target} has replicas"));
                     }
                     Some(_) => {}
                 }
@@ -189,7 +189,7 @@ pub(super) const RULES: &[Rule] = &[
             }
         },
         plant: |objects| {
-            edit(objects, "Deployment", "/spec/template/spec/containers/0/volumeMounts/0/name", json!("x"))
+            edit(objects, "Deployment", "/spec/template/spec/containers/0/volumeMounts/0/name", json!("x"));
         },
     },
     Rule {

@@ -75,6 +75,8 @@ impl Network {
     /// Gives this address to the namespace of a process.
     pub(super) async fn join(pid: u32, address: Ipv4Addr) -> Result<()> {
         let port = format!("pod{}", address.octets()[3]);
+        // The kernel takes its time with what an ended pod leaves behind.
+        let _ = ip(&format!("link del {port}")).await;
         ip(&format!("link add {port} type veth peer name eth0 netns {pid}")).await?;
         ip(&format!("link set {port} master cluster up")).await?;
         let inside = format!(

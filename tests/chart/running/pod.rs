@@ -34,7 +34,7 @@ const ROOT: &str = r#"
 mount --make-rprivate /
 mount -t tmpfs -o mode=755 tmpfs "$1"
 cd "$1"
-mkdir -p proc dev etc/ssl/certs etc/bellwire home/nonroot usr/bin usr/lib usr/lib64 tmp var/lib
+mkdir -p proc dev etc/ssl/certs etc/bellwire usr/bin usr/lib usr/lib64 tmp var/lib
 chmod 1777 tmp
 ln -s usr/lib lib
 ln -s usr/lib64 lib64
@@ -43,7 +43,7 @@ mount --bind -o ro /usr/lib usr/lib
 : >usr/bin/bellwire; mount --bind -o ro "$2" usr/bin/bellwire
 : >usr/bin/bellwire-notify; mount --bind -o ro "$3" usr/bin/bellwire-notify
 cp /etc/ssl/certs/ca-certificates.crt etc/ssl/certs/
-echo 'nonroot:x:65532:65532:nonroot:/home/nonroot:/sbin/nologin' >etc/passwd
+echo 'nonroot:x:65532:65532:nonroot:/:/sbin/nologin' >etc/passwd
 echo 'nonroot:x:65532:' >etc/group
 echo 'hosts: files' >etc/nsswitch.conf
 for file in hosts hostname; do : >etc/$file; mount --bind -o ro "$4/$file" etc/$file; done
@@ -346,11 +346,9 @@ async fn passes(plan: &Plan, probe: &Value) -> Result<bool> {
     let port = plan.port(&get["port"]).with_context(|| format!("{}: no port for {probe}", plan.name))?;
     let scheme = get.get("scheme").and_then(Value::as_str).unwrap_or("HTTP").to_lowercase();
     let url = format!("{scheme}://{}:{port}{}", plan.address, text(get, "/path"));
-    let code = run(
-        "curl",
-        &["--silent", "--insecure", "--max-time", "5", "--output", "/dev/null", "--write-out", "%{http_code}", &url],
-    )
-    .await?;
+    let mut words = vec!["--silent", "--insecure", "--noproxy", "*", "--max-time", "5", "--output", "/dev/null"];
+    words.extend(["--write-out", "%{http_code}", &url]);
+    let code = run("curl", &words).await?;
     Ok((200..400).contains(&code.trim().parse::<u16>()?))
 }
 
