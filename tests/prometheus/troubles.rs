@@ -301,8 +301,7 @@ async fn each_alert_fires_when_its_trouble_is_made() {
     ];
     let prometheus = Prometheus::start(&targets, &quicker(&rules(), SCALE)).await.unwrap();
     let world = World { spare, prometheus };
-    let scraped = format!("up{{namespace=\"{NAMESPACE}\"}} == 1");
-    world.prometheus.wait("it is scraped", &scraped, |found| !found.is_empty()).await;
+    world.prometheus.wait("all are scraped", "count(up == 1) == 3", |found| !found.is_empty()).await;
     tokio::join!(
         async {
             tokio::join!(senders(&world), nobody_there(&world), strangers(&world));
