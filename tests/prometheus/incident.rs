@@ -168,7 +168,8 @@ async fn tells_of_the_gateway(reader: &Reader<'_>, truth: &Truth, site: &Site) {
 
     // The marks: one start of each node before, and one of that which was killed.
     let starts = reader.board.annotation("A node started", JOBS);
-    let starts = reader.prometheus.range(&starts, truth.from, now()).await.unwrap();
+    // Steps are a second: the last one must not lie before what was scraped last.
+    let starts = reader.prometheus.range(&starts, truth.from, now() + 1.0).await.unwrap();
     let marks = |instance: &str| {
         let times = of(&starts, "instance", instance).into_iter().flat_map(|one| &one.points);
         times.map(|point| point.1 as u64).collect::<std::collections::BTreeSet<_>>()
