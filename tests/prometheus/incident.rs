@@ -168,7 +168,8 @@ async fn tells_of_the_gateway(reader: &Reader<'_>, truth: &Truth, site: &Site) {
 
     // The marks: one start of each node before, and one of that which was killed.
     let starts = reader.board.annotation("A node started", JOBS);
-    let starts = reader.prometheus.range(&starts, truth.from, now()).await.unwrap();
+    // Steps are a second: the last one must not lie before what was scraped last.
+    let starts = reader.prometheus.range(&starts, truth.from, now() + 1.0).await.unwrap();
     let marks = |instance: &str| {
         let times = of(&starts, "instance", instance).into_iter().flat_map(|one| &one.points);
         times.map(|point| point.1 as u64).collect::<std::collections::BTreeSet<_>>()
@@ -227,6 +228,21 @@ async fn tells_of_the_tab_and_that_nothing_was_lost(reader: &Reader<'_>) {
     assert!(waits > 0.0 && waits <= BACKLOG as f64, "{waits}");
 }
 
+/// In the longer run: a gateway that is stopped in good order looks different from one that was killed.
+async fn tells_of_a_drain(site: &mut Site, prometheus: &Prometheus, board: &Board) {
+    let (from, drained) = (now(), site.gateways[1].admin.to_string());
+    assert!(site.gateways[1].stop().await.unwrap().success());
+    let back = format!("{} >= {USERS}", tabs_of(&site.gateways[0]));
+    prometheus.wait("the tabs are at the other gateway", &back, |found| !found.is_empty()).await;
+    let reader = Reader { board, prometheus, from, to: now() };
+    let doing = reader.curves("What is each node doing?").await;
+    assert!(of(&doing, "instance", &drained).iter().any(|one| one.span(|value| value == 2.0).is_some()), "{doing:#?}");
+    let lost = reader.curves("Tabs that were lost").await;
+    let reasons: Vec<(&str, &str)> = lost.iter().map(|one| (one.label("initiator"), one.label("reason"))).collect();
+    assert_eq!(reasons, [("server", "drain")], "{lost:#?}");
+    assert_eq!(reader.value("Alerts that nobody was shown").await, 0.0);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_reader_of_the_dashboard_can_tell_what_happened() {
     let mut site = Site::start().await;
@@ -240,4 +256,7 @@ async fn a_reader_of_the_dashboard_can_tell_what_happened() {
     tells_of_the_broker(&reader, &truth, &site).await;
     tells_of_the_tab_and_that_nothing_was_lost(&reader).await;
     queries::all_are_answered(&board, &prometheus, truth.from).await;
+    if std::env::var_os("BELLWIRE_TEST_FULL").is_some() {
+        tells_of_a_drain(&mut site, &prometheus, &board).await;
+    }
 }
