@@ -56,7 +56,9 @@ mod tests {
         let mut watch = Stopwatch::default();
         let upto = |offset| Position::after(Offset(offset));
         assert_eq!(watch.on_proof(Proved::Page, upto(9)), None, "nothing was written");
-        [3, 4, 5].map(|offset| watch.on_written(timed(offset)));
+        for offset in [3, 4, 5] {
+            watch.on_written(timed(offset));
+        }
         assert_eq!(watch.on_proof(Proved::Link, upto(2)), None, "not of what was written");
         assert_eq!(watch.on_proof(Proved::Link, upto(4)), Some(timed(3)));
         assert_eq!(watch.on_proof(Proved::Link, upto(5)), None, "once");
