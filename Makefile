@@ -28,15 +28,19 @@ SECONDS ?= 300
 fuzz:
 	@tests/run --fuzz-seconds $(SECONDS) fuzz
 
+# Features of Cargo that are not in every build: FEATURES=otlp (docs/operations.md, Traces).
+FEATURES ?=
+with_features = $(if $(FEATURES),--features $(FEATURES))
+
 # Debian packages of this tree, for this machine's architecture.
 deb:
-	cargo build --release --locked --workspace --exclude bellwire-benches --bins
+	cargo build --release --locked --workspace --exclude bellwire-benches --bins $(with_features)
 	@packaging/deb/build target/release target/deb
 
 # The file tree of the container image, in DESTDIR: what packaging/Dockerfile runs.
 DESTDIR ?=
 image-root:
-	cargo build --release --locked --workspace --exclude bellwire-benches --bin bellwire --bin bellwire-notify
+	cargo build --release --locked --workspace --exclude bellwire-benches --bin bellwire --bin bellwire-notify $(with_features)
 	@packaging/image/root target/release "$(DESTDIR)"
 
 # The container image IMAGE, by docker, podman or buildah. SOURCE is the address of the sources that its label shows.
@@ -48,4 +52,5 @@ ENGINE ?= $(firstword $(foreach engine,docker podman buildah,$(shell command -v 
 image:
 	@test -n "$(ENGINE)" || { echo "no docker, podman or buildah here; ENGINE=PROGRAM names another" >&2; exit 1; }
 	$(ENGINE) build $(if $(filter %podman %buildah,$(ENGINE)),--format docker) --file packaging/Dockerfile --tag $(IMAGE) \
-		--build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) --build-arg SOURCE=$(SOURCE) .
+		--build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) --build-arg SOURCE=$(SOURCE) \
+		$(if $(FEATURES),--build-arg FEATURES=$(FEATURES)) .

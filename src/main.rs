@@ -32,6 +32,7 @@ use clap::ArgMatches;
 
 use bellwire_common::http::Listeners;
 use bellwire_common::settings::{self, Invalid, Loaded, LogFormat, LogLevel, Role, Sources};
+use bellwire_common::spans;
 use bellwire_common::telemetry;
 
 use crate::cli::{Call, WrongCall};
@@ -44,6 +45,9 @@ const EXIT_SETTINGS: u8 = 64;
 
 /// How long what still runs in the background may hold up the end.
 const BACKGROUND_WITHIN: Duration = Duration::from_secs(1);
+
+/// How long traces that were not sent yet may hold up the end.
+const TRACES_WITHIN: Duration = Duration::from_secs(2);
 
 /// Names under which the program is the notify command.
 const NOTIFY_NAMES: &[&str] = &["bellwire-notify", "send_push_notification"];
@@ -189,7 +193,13 @@ fn in_node(
     warnings: &[String],
     work: impl Future<Output = anyhow::Result<()>>,
 ) -> anyhow::Result<()> {
-    in_runtime(&node.log_level, node.log_format, warnings, work)
+    let traced = async {
+        spans::start(&|name| std::env::var(name).ok())?;
+        work.await
+    };
+    let result = in_runtime(&node.log_level, node.log_format, warnings, traced);
+    spans::stop(TRACES_WITHIN);
+    result
 }
 
 fn in_runtime(

@@ -18,6 +18,7 @@ const PURE: &[&str] = &[
     "common/src/notification.rs",
     "common/src/notification",
     "common/src/record.rs",
+    "common/src/spans/ids.rs",
     "gateway/src/access/origin.rs",
     "gateway/src/access/verdict.rs",
     "gateway/src/delivery.rs",

@@ -164,6 +164,12 @@ impl Client {
         self.run(turn, Instant::now() + self.timeout, call).await.map(|(answer, _)| answer)
     }
 
+    /// What sends, for a thread that may wait: turns and the bound of an answer are its own matter.
+    #[cfg(feature = "otlp")]
+    pub(crate) fn agent(&self) -> &Agent {
+        &self.agent
+    }
+
     /// None if there will be none, which does not happen: nobody closes them.
     async fn turn(&self) -> Option<OwnedSemaphorePermit> {
         Arc::clone(&self.turns).acquire_owned().await.ok()

@@ -6,7 +6,7 @@
 //! 2. [`notification`]: what is shown, its limits, its wording
 //! 3. [`record`]: the envelope in which everything crosses the log
 //! 4. [`log`]: the seam to the log, and its implementations (feature `runtime`)
-//! 5. settings, metrics, telemetry, http, fetch, directory, local, admin, lifecycle, watched, backoff (feature `runtime`)
+//! 5. settings, metrics, spans, telemetry, http, fetch, directory, local, admin, lifecycle, watched, backoff (feature `runtime`)
 //!
 //! Without the feature `runtime` nothing here knows a clock, a socket, a disk or an async runtime.
 
@@ -35,6 +35,8 @@ pub mod log;
 pub mod metrics;
 #[cfg(feature = "runtime")]
 pub mod settings;
+#[cfg(feature = "runtime")]
+pub mod spans;
 #[cfg(feature = "runtime")]
 pub mod telemetry;
 #[cfg(feature = "runtime")]

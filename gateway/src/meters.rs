@@ -55,6 +55,16 @@ pub(crate) enum Proved {
     Page,
 }
 
+impl Proved {
+    /// The value of the metrics' label `proof`.
+    pub(crate) fn label(self) -> &'static str {
+        match self {
+            Self::Link => "link",
+            Self::Page => "page",
+        }
+    }
+}
+
 /// Why a shard's notifications are not sent until a report was read back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Barrier {

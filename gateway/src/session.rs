@@ -30,6 +30,7 @@ use self::socket::{Heard, bytes_of};
 pub(crate) use self::socket::{Socket, WebSocket};
 use self::stopwatch::Stopwatch;
 pub(crate) use self::stream::Stream;
+use self::traced::Unproved;
 use self::wire::test_record;
 use self::write::Fed;
 
@@ -40,6 +41,7 @@ mod proof;
 mod socket;
 mod stopwatch;
 mod stream;
+mod traced;
 mod wire;
 mod write;
 
@@ -68,6 +70,7 @@ pub(crate) struct Session {
     first: Option<Box<TabEvent>>,
     liveness: Liveness,
     stopwatch: Stopwatch,
+    unproved: Unproved,
     /// How far each shard had been read when the tab was greeted; until it is announced.
     greeted: Option<Box<[Reached]>>,
     places: Option<Places>,
@@ -98,6 +101,7 @@ pub(crate) fn serve(socket: Socket, seat: Seat, arrival: Arrival) -> impl Future
     let mut session = Box::new(Session {
         liveness: Liveness::new(protocol, seat.hub.now()),
         stopwatch: Stopwatch::default(),
+        unproved: Unproved::default(),
         greeted: Some(seat.hub.shards.reached()),
         dialect: Dialect::new(protocol, identity, fastrand::u64(..)),
         socket,

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
@@ -13,6 +13,7 @@ use tokio::sync::Notify;
 use bellwire_common::ids::{self, BrowserId, NodeId, NotificationId, Offset, SessionId, UnixMillis, UserId};
 use bellwire_common::log::{AppendError, Safety, SharedLog};
 use bellwire_common::record::{Record, Report, Status};
+use bellwire_common::spans::{self, Span, Step, Traced};
 
 use crate::delivery::reporter::Mine;
 use crate::delivery::{Happened, Limits, Next, Position, Reached, Replica, Timing, Touched};
@@ -123,6 +124,11 @@ impl Shard {
     /// Name and epoch of the log, for cursors.
     pub(crate) fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Which shard, and on which node.
+    pub(crate) fn place(&self) -> (ids::Shard, NodeId) {
+        (self.id, self.node)
     }
 
     /// How far this node has read, and in which log.
@@ -240,6 +246,9 @@ impl Shard {
             }
             self.meters.lag(records.len() as f64 - waiting as f64);
             status |= touched.status;
+            if spans::is_on() {
+                self.trace_read(&state.replica, &touched.happened);
+            }
             self.journal().happened(UnixMillis::now(), touched.happened.drain(..));
             self.meters.count_outcomes(state.replica.take_outcomes());
             self.meters.count_tally(touched.tally);
@@ -257,6 +266,21 @@ impl Shard {
             self.meters.living_nodes(self.layout, self.lock().replica.machine().living().count());
         }
         status
+    }
+
+    /// Of notifications that somebody here waits for.
+    fn trace_read(&self, replica: &Replica<Frames>, happened: &[Happened]) {
+        let ended = SystemTime::now();
+        for happened in happened {
+            let Happened::Accepted(accepted) = happened else { continue };
+            if replica.numbers_of(&accepted.user, None).next().is_none() {
+                continue;
+            }
+            if let Some(traced) = Traced::of(&accepted.user, &accepted.id) {
+                let began = UNIX_EPOCH + Duration::from_millis(accepted.accepted_at.0);
+                traced.record(&Span { node: Some(self.node), ..Span::new(Step::Read, self.id, began, ended) });
+            }
+        }
     }
 
     /// What is to be appended now, as one append.

@@ -16,6 +16,7 @@ use bellwire_common::log::{AppendError, Safety, SharedLog};
 use bellwire_common::metrics::{self, CounterSeries, HistogramSeries};
 use bellwire_common::notification::FieldError;
 use bellwire_common::settings::UserCheck;
+use bellwire_common::spans::{self, Span, Step, Traced};
 
 use crate::failures::Failures;
 use crate::intake::{Decision, Terms, Verdict};
@@ -205,7 +206,7 @@ impl Ingest {
         }
         let appends = groups
             .into_iter()
-            .map(|group| async move { (self.append(group.shard, group.records).await, group.indexes) });
+            .map(|group| async move { (self.append_traced(began, group.shard, group.records).await, group.indexes) });
         for (appended, indexes) in join_all(appends).await {
             if appended {
                 for index in indexes {
@@ -218,6 +219,24 @@ impl Ingest {
             self.0.results[outcome.status as usize].increment(1);
         }
         outcomes
+    }
+
+    async fn append_traced(&self, began: Instant, shard: Shard, records: Vec<Bytes>) -> bool {
+        let traced: Vec<_> = records.iter().filter_map(Traced::of_record).collect();
+        let started = Instant::now();
+        let appended = self.append(shard, records).await;
+        if !traced.is_empty() {
+            let (began, started, ended) = (spans::wall(began), spans::wall(started), std::time::SystemTime::now());
+            for traced in traced {
+                let append = Span { failed: !appended, ..Span::new(Step::Append, shard, started, ended) };
+                traced.record(&append);
+                // Its sender tries again, and that which is accepted is the trace's first span.
+                if appended {
+                    traced.record(&Span::new(Step::Accept, shard, began, ended));
+                }
+            }
+        }
+        appended
     }
 
     async fn append(&self, shard: Shard, records: Vec<Bytes>) -> bool {

@@ -187,6 +187,12 @@ async fn what_it_is_told_is_said_by_the_makefile_and_to_those_who_read_labels() 
         assert!(told.iter().any(|(name, value)| *name == argument && !value.is_empty()), "{argument}: {said}");
     }
     assert!(told.contains(&("VERSION", env!("CARGO_PKG_VERSION"))), "{said}");
+    // What is not in every build is asked for by name, and arrives in the environment of the recipe.
+    assert!(!said.contains("FEATURES"), "{said}");
+    assert!(make(&["image", "ENGINE=echo", "FEATURES=otlp"]).await.contains(" --build-arg FEATURES=otlp "));
+    assert!(build.all("ARG").contains(&"FEATURES="));
+    let recipe = make(&["--dry-run", "image-root", "FEATURES=otlp"]).await;
+    assert!(recipe.contains("cargo build ") && recipe.contains(" --features otlp"), "{recipe}");
     // Podman and buildah would leave the health check out of their own format.
     assert!(make(&["--dry-run", "image", "ENGINE=/usr/bin/podman"]).await.contains("podman build --format docker "));
 }

@@ -50,6 +50,7 @@ impl Session {
         if let Some(timed) = self.stopwatch.on_proof(proof, upto) {
             self.seat.hub.meters.delivered(proof, timed.opened_later, timed.accepted_at);
         }
+        self.unproved.on_proof(proof, upto);
     }
 
     fn confirm(&mut self, upto: Position) {

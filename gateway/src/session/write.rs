@@ -10,6 +10,7 @@ use tokio::time::timeout;
 use tracing::debug;
 
 use bellwire_common::ids::{Offset, UnixMillis, UserId};
+use bellwire_common::spans;
 
 use super::digest::Told;
 use super::places::{Place, Places};
@@ -84,6 +85,7 @@ impl Session {
         if places.on_replaced(layout, next.generation) {
             self.liveness.on_replaced();
             self.stopwatch.on_replaced();
+            self.unproved.on_replaced();
             self.dialect.on_replaced(fastrand::u64(..));
         }
         Some(places.get(layout)?.next(places.position(layout, self.liveness.written()), FETCH_MAX))
@@ -137,6 +139,9 @@ impl Session {
         let opened_later = since.is_some_and(|since| read_at < since);
         hub.meters.frame_sent(self.dialect.protocol(), (!opened_later).then_some(read_at));
         self.stopwatch.on_written(Timed { upto: self.liveness.written(), accepted_at, opened_later });
+        if spans::is_on() {
+            self.trace_written(layout, held);
+        }
     }
 
     /// None for what this version cannot show.
