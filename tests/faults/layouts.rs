@@ -19,7 +19,7 @@ const USERS: usize = 20;
 const PER_SECOND: usize = 100;
 /// What went to the old logs has expired when this has passed.
 const TTL: Duration = Duration::from_secs(12);
-const SESSIONS_DEADLINE: Duration = Duration::from_secs(30);
+const EVENT_DEADLINE: Duration = Duration::from_secs(30);
 
 async fn field() -> Field {
     let broker = Broker::start().await.unwrap();
@@ -68,7 +68,7 @@ async fn all_there(gateway: &Bellwire) {
     for front in ["v1", "v2", "native"] {
         let label = format!("protocol=\"{front}\"");
         let sessions = "bellwire_gateway_sessions";
-        gateway.wait_metric(sessions, &[&label], USERS as f64, SESSIONS_DEADLINE).await.unwrap();
+        gateway.wait_metric(sessions, &[&label], USERS as f64, EVENT_DEADLINE).await.unwrap();
     }
 }
 
@@ -83,10 +83,13 @@ async fn roll(gateways: &mut [Bellwire], tabs: &mut Tabs, shards: &str, also: &s
     }
 }
 
+/// It has taken something when this returns.
 async fn move_ingest(ingest: &mut Bellwire, shards: &str) {
     ingest.set("BELLWIRE_SHARDS", shards);
     assert!(ingest.stop().await.unwrap().success());
     ingest.restart().await.unwrap();
+    let taken = "bellwire_ingest_notifications_total";
+    ingest.wait_metric(taken, &["result=\"accepted\""], 1.0, EVENT_DEADLINE).await.unwrap();
 }
 
 /// The layouts whose logs a gateway knows notifications of some users from.
