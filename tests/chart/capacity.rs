@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::helm::{Helm, NAMESPACE, Values};
+use crate::helm::{Helm, NAMESPACE};
 use crate::objects::text;
 use crate::{sets, settings};
 
@@ -76,14 +76,4 @@ fn an_autoscaler_counts_the_tabs_of_its_release() {
     assert_eq!(query(""), wanted("push-bellwire"));
     assert_eq!(query("fullnameOverride: other"), wanted("other"));
     assert_eq!(query("gateway: {keda: {query: 'sum(a)'}}"), "sum(a)");
-}
-
-#[test]
-fn certificates_are_for_what_values_name() {
-    let values = Values::file("values-production.yaml")
-        .and("", sets::SITE)
-        .and("addresses", "tls: {certManager: {dnsNames: [push.example], ipAddresses: [192.0.2.10, '2001:db8::10']}}");
-    let spec = Helm::V4.objects(&values).get("Certificate", "bellwire").0["spec"].clone();
-    assert!(spec["dnsNames"].as_array().unwrap().contains(&json!("push.example")), "{spec}");
-    assert_eq!(spec["ipAddresses"], json!(["192.0.2.10", "2001:db8::10"]));
 }

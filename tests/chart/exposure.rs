@@ -1,4 +1,4 @@
-//! The ways in and out: what controllers are told, and what policies let through.
+//! The ways in and out: what controllers are told, what policies let through, and names in certificates.
 
 use serde_json::{Value, json};
 
@@ -82,4 +82,14 @@ fn the_test_reaches_addresses_outside() {
         rules.iter().flat_map(|rule| list(rule, "/to")).any(|peer| text(peer, name) == component)
     };
     assert!(to("gateway") && to("ingest"));
+}
+
+#[test]
+fn certificates_are_for_what_values_name() {
+    let values = Values::file("values-production.yaml")
+        .and("", sets::SITE)
+        .and("addresses", "tls: {certManager: {dnsNames: [push.example], ipAddresses: [192.0.2.10, '2001:db8::10']}}");
+    let spec = Helm::V4.objects(&values).get("Certificate", "bellwire").0["spec"].clone();
+    assert!(spec["dnsNames"].as_array().unwrap().contains(&json!("push.example")), "{spec}");
+    assert_eq!(spec["ipAddresses"], json!(["192.0.2.10", "2001:db8::10"]));
 }
