@@ -1,7 +1,9 @@
 //! Nodes that read the logs of two numbers of shards, as while that number changes.
 
 use bellwire_common::record::{EXPORT_STATUS_KEY, Status};
+use bellwire_testkit::eventually::eventually;
 use bytes::Bytes;
+use metrics_exporter_prometheus::PrometheusBuilder;
 
 use super::*;
 
@@ -131,4 +133,34 @@ async fn a_status_that_both_logs_have_is_told_once() {
     let next = profile(Front::V2, "8", "b", &node).open().await.expect("a tab");
     let seen = next.wait("the status", |seen| !told(seen).is_empty()).await.expect("told");
     assert_eq!(told(&seen), [false], "the later one, and not that of the log that nobody tells any more");
+}
+
+/// Each log is told of it.
+#[tokio::test]
+async fn a_session_counts_once() {
+    let recorder = PrometheusBuilder::new().build_recorder();
+    let handle = recorder.handle();
+    let _guard = metrics::set_default_local_recorder(&recorder);
+    let counted = |name: &str| -> Vec<String> {
+        let text = handle.render();
+        let lines = text.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix("_total"));
+        let mut counted: Vec<_> = lines.filter(|line| !line.ends_with(" 0")).map(str::to_owned).collect();
+        counted.sort();
+        counted
+    };
+    let (log, also) = (log(), other());
+    let node = Node::start_on_both(&log, &also).await;
+    let first = profile(Front::V2, "7", "b", &node).open().await.expect("a tab");
+    // What a tab is sent of a log, it has been announced in.
+    settle(&log, "7", "n1", &[&first]).await;
+    settle(&also, "7", "n2", &[&first]).await;
+    assert_eq!(counted("bellwire_gateway_announcements"), ["{browser=\"new\"} 1"]);
+    let second = profile(Front::V2, "7", "b", &node).open().await.expect("a tab");
+    let open = || async { Ok((counted("bellwire_gateway_announcements").len() == 2).then_some(())) };
+    eventually("the second one is announced", Duration::from_secs(30), open).await.expect("announced");
+    first.close().await.expect("closed");
+    settle(&log, "7", "n3", &[&second]).await;
+    settle(&also, "7", "n4", &[&second]).await;
+    assert_eq!(counted("bellwire_gateway_takeovers"), ["{reason=\"closed\"} 1"]);
+    assert_eq!(counted("bellwire_gateway_announcements"), ["{browser=\"new\"} 1", "{browser=\"open\"} 1"]);
 }
