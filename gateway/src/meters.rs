@@ -179,15 +179,17 @@ impl Meters {
         self.duplicate.increment(ended.duplicate);
     }
 
-    /// What became of this node's sessions.
-    pub(crate) fn count_tally(&self, tally: Tally) {
+    /// What became of this node's sessions. Each is announced in every layout, and counts once.
+    pub(crate) fn count_tally(&self, layout: Layout, tally: Tally) {
         if tally == Tally::default() {
             return;
         }
         let Tally { new, returned, open, after_closed, after_stalled, after_lost, lost } = tally;
         let add = |counters: &[Counter], more: [u64; 3]| counters.iter().zip(more).for_each(|(c, n)| c.increment(n));
-        add(&self.announced, [new, returned, open]);
-        add(&self.took_over, [after_closed, after_stalled, after_lost]);
+        if layout == Layout::Own {
+            add(&self.announced, [new, returned, open]);
+            add(&self.took_over, [after_closed, after_stalled, after_lost]);
+        }
         self.barriers[Barrier::Lost as usize].increment(lost);
     }
 

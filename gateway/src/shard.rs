@@ -253,7 +253,7 @@ impl Shard {
             status |= touched.status;
             self.journal().happened(UnixMillis::now(), touched.happened.drain(..));
             self.meters.count_outcomes(state.replica.take_outcomes());
-            self.meters.count_tally(touched.tally);
+            self.meters.count_tally(self.layout, touched.tally);
             state.wake(touched);
             drop(state);
             if let Some(relay) = &self.relay {

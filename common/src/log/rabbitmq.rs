@@ -132,6 +132,11 @@ impl Log for RabbitLog {
         Reader::attached(taken, again)
     }
 
+    fn reached(&self) -> BoxFuture<'static, ()> {
+        let append = self.append.clone();
+        async move { drop(append.up().await) }.boxed()
+    }
+
     fn close(&self) -> BoxFuture<'static, ()> {
         self.draining.cancel();
         let (tasks, stop) = (self.tasks.clone(), self.stop.clone());

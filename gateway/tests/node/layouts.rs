@@ -5,6 +5,7 @@ use bellwire_testkit::eventually::eventually;
 use bellwire_testkit::http::request;
 use bellwire_testkit::tab::PATIENCE;
 use bytes::Bytes;
+use metrics_exporter_prometheus::PrometheusBuilder;
 
 use super::*;
 
@@ -277,4 +278,34 @@ async fn beside_a_log_that_was_replaced_nothing_is_lost_or_repeated() {
     for tab in &tabs {
         assert_eq!(titles(tab, 'n'), ["n1", "n2"]);
     }
+}
+
+/// Each log is told of it.
+#[tokio::test]
+async fn a_session_counts_once() {
+    let recorder = PrometheusBuilder::new().build_recorder();
+    let handle = recorder.handle();
+    let _guard = metrics::set_default_local_recorder(&recorder);
+    let counted = |name: &str| -> Vec<String> {
+        let text = handle.render();
+        let lines = text.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix("_total"));
+        let mut counted: Vec<_> = lines.filter(|line| !line.ends_with(" 0")).map(str::to_owned).collect();
+        counted.sort();
+        counted
+    };
+    let (log, also) = (log(), other());
+    let node = Node::start_on_both(&log, &also).await;
+    let first = profile(Front::V2, "7", "b", &node).open().await.expect("a tab");
+    // What a tab is sent of a log, it has been announced in.
+    settle(&log, "7", "n1", &[&first]).await;
+    settle(&also, "7", "n2", &[&first]).await;
+    assert_eq!(counted("bellwire_gateway_announcements"), ["{browser=\"new\"} 1"]);
+    let second = profile(Front::V2, "7", "b", &node).open().await.expect("a tab");
+    let open = || async { Ok((counted("bellwire_gateway_announcements").len() == 2).then_some(())) };
+    eventually("the second one is announced", Duration::from_secs(30), open).await.expect("announced");
+    first.close().await.expect("closed");
+    settle(&log, "7", "n3", &[&second]).await;
+    settle(&also, "7", "n4", &[&second]).await;
+    assert_eq!(counted("bellwire_gateway_takeovers"), ["{reason=\"closed\"} 1"]);
+    assert_eq!(counted("bellwire_gateway_announcements"), ["{browser=\"new\"} 1", "{browser=\"open\"} 1"]);
 }
