@@ -30,9 +30,14 @@ pub(crate) async fn run(settings: settings::Ingest, mut listeners: Listeners) ->
     let router = router.fallback(bellwire_ingest::not_found);
     let (limits, tls) = (node::limits(settings.node.drain), running.tls.as_ref().map(Tls::asking));
     let served = serve("notifications", reserved, router, limits, tls, &running.shutdown)?;
-    // Ingest reads nothing. Without RabbitMQ it answers 503, which senders know what to do with.
-    running.ready().await;
-    running.shutdown.cancelled().await;
+    // Without RabbitMQ it answers 503, which senders know what to do with. But one that has never reached it may have a wrong
+    // password: a rollout must not put it in the place of those that work. Later outages strike all alike.
+    running.supervisor.status("waiting for RabbitMQ").await;
+    if running.shutdown.run_until_cancelled(log.reached()).await.is_some() {
+        running.ready().await;
+        running.supervisor.status("takes notifications").await;
+        running.shutdown.cancelled().await;
+    }
     running.draining(settings.node.drain).await;
     served.task.await.context("the server")?;
     running.end(&log).await

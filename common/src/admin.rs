@@ -96,7 +96,7 @@ impl Readiness {
     pub fn missing(&self) -> Vec<&'static str> {
         let mut missing = Vec::new();
         if !self.0.caught_up.load(Ordering::Acquire) {
-            missing.push("caught_up: the log has not been read to its end yet");
+            missing.push("caught_up: the log has not been reached, or not been read to its end yet");
         }
         if self.0.draining.load(Ordering::Acquire) {
             missing.push("draining: the process is ending");

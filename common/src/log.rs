@@ -6,6 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::sync::{Notify, mpsc};
 
@@ -131,6 +132,11 @@ pub trait Log: Send + Sync + fmt::Debug + 'static {
     /// Reads a shard. Attaches by itself, again and again with back-off (at most 2 s, with jitter), until the
     /// reader is dropped.
     fn read(&self, shard: Shard, start: Start) -> Reader;
+
+    /// Ends when the log can be appended to, or is closed: at once where it is in this process.
+    fn reached(&self) -> BoxFuture<'static, ()> {
+        std::future::ready(()).boxed()
+    }
 
     /// Waits until what was appended is safe, and ends readers and writers.
     fn close(&self) -> BoxFuture<'static, ()>;

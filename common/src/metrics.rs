@@ -102,7 +102,7 @@ catalogue! {
          LabelSet { name: "initiator", values: &["client", "network", "server"] },
          LabelSet { name: "reason", values: &["closed", "eof", "read_error", "write_error", "pong_timeout", "write_timeout", "bad_key", "bad_message",
             "too_large", "binary", "no_identity", "hello_timeout", "flood", "user_limit", "session_away", "wrong_user", "logged_out", "revoked", "token_expired", "silent", "drain", "shutdown", "internal"] }];
-    Counter GATEWAY_ANNOUNCEMENTS = "bellwire_gateway_announcements_total", "Sessions of this node that said for which browser they listen, by what the cluster knew of it: nothing; that it was away, so that it goes on where it was; or that it has another session.",
+    Counter GATEWAY_ANNOUNCEMENTS = "bellwire_gateway_announcements_total", "Sessions of this node that said for which browser they listen, by what the cluster knew of it: nothing; that it was away, so that it goes on where it was; or that it has another session. With shards-also as the shards of its own number know it.",
         [LabelSet { name: "browser", values: &["new", "returned", "open"] }];
     Counter GATEWAY_TAKEOVERS = "bellwire_gateway_takeovers_total", "Sessions of this node that took over from another session of their browser, by what became of that one.",
         [LabelSet { name: "reason", values: &["closed", "stalled", "node_lost"] }];
@@ -146,7 +146,7 @@ catalogue! {
         [LabelSet { name: "result", values: &["sent", "gone", "refused", "failed", "expired", "overflow", "unreadable", "cut"] }];
     Gauge GATEWAY_RELAY_WAITING = "bellwire_gateway_relay_waiting", "Notifications on their way to the mobile relay, those that wait to be tried again included.", [];
     Gauge GATEWAY_LOG_LAG_RECORDS = "bellwire_gateway_log_lag_records", "Records that were read from the log and are not yet applied.", [];
-    Gauge GATEWAY_SHARDS = "bellwire_gateway_shards", "Shards that this node reads.", [];
+    Gauge GATEWAY_SHARDS = "bellwire_gateway_shards", "Shards that this node reads; with shards-also those of both numbers.", [];
     Gauge GATEWAY_SHARDS_SENDING = "bellwire_gateway_shards_sending", "Shards whose notifications this node may send: not before it has read a report of its own back.", [];
     Counter GATEWAY_BARRIERS = "bellwire_gateway_barriers_total", "Times that this node stopped sending the notifications of a shard until it had read another report of its own back, by why.",
         [LabelSet { name: "reason", values: &["stood_still", "unseen", "lost", "reattached", "replaced"] }];
@@ -158,6 +158,9 @@ catalogue! {
     // files
     Counter FILES_RELOADED = "bellwire_files_reloaded_total", "Files that changed and were read again, by what they are for; failed leaves what was read before.",
         [LabelSet { name: "file", values: &["tokens", "shared_key", "jwt_keys", "certificate", "client_ca"] }, LabelSet { name: "result", values: &["ok", "failed"] }];
+
+    Gauge FILES_FAILED = "bellwire_files_failed", "1 while a file is not as it was read last and cannot be used, by what it is for: what was read before stays, and a restart would fail.",
+        [LabelSet { name: "file", values: &["tokens", "shared_key", "jwt_keys", "certificate", "client_ca"] }];
 
     // directory
     Counter DIRECTORY_LOOKUPS = "bellwire_directory_lookups_total", "Names and users that were looked up in openITCOCKPIT's database, by how that ended; stale is an old answer that stood in.",

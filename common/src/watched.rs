@@ -16,7 +16,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::metrics::FILES_RELOADED;
+use crate::metrics::{FILES_FAILED, FILES_RELOADED};
 
 /// Time between two looks at a file. A secret that was replaced counts no longer than this and the time of a reading.
 pub const POLL_EVERY: Duration = Duration::from_secs(2);
@@ -24,7 +24,7 @@ pub const POLL_EVERY: Duration = Duration::from_secs(2);
 /// Largest file, in bytes.
 pub const FILE_BYTES_MAX: u64 = 1024 * 1024;
 
-/// What the files are for: the label of `bellwire_files_reloaded_total`.
+/// What the files are for: the label of `bellwire_files_reloaded_total` and `bellwire_files_failed`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
     /// Tokens of senders.
@@ -146,6 +146,7 @@ impl<T: Send + 'static> Watched<T> {
         for result in ["ok", "failed"] {
             FILES_RELOADED.with(&[self.purpose.label(), result]).increment(0);
         }
+        FILES_FAILED.with(&[self.purpose.label()]).set(0.0);
         tokio::spawn(async move {
             let mut on_change = on_change;
             while stop.run_until_cancelled(tokio::time::sleep(poll)).await.is_some() {
@@ -168,7 +169,9 @@ impl<T: Send + 'static> Watched<T> {
         }
         self.seen = look;
         let (file, path) = (self.purpose.label(), self.paths.first().map(|path| path.display().to_string()));
-        match self.changed() {
+        let changed = self.changed();
+        FILES_FAILED.with(&[file]).set(if changed.is_err() { 1.0 } else { 0.0 });
+        match changed {
             Ok(Some(value)) => {
                 on_change(value);
                 FILES_RELOADED.count(&[file, "ok"]);
@@ -256,6 +259,8 @@ fn digest(contents: &[Vec<u8>]) -> [u8; 32] {
 mod tests {
     use std::os::unix::fs::symlink;
 
+    use metrics_exporter_prometheus::PrometheusBuilder;
+
     use super::*;
 
     fn number(bytes: &[u8]) -> Result<u32, String> {
@@ -335,6 +340,26 @@ mod tests {
         assert!(matches!(watched.changed(), Err(WatchedError::TooLarge(_))));
         fs::write(&path, "2").unwrap();
         assert_eq!(checked(&mut watched), [2]);
+    }
+
+    #[test]
+    fn it_is_shown_for_as_long_as_a_file_cannot_be_used() {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        let handle = recorder.handle();
+        let failed = || handle.render().contains("bellwire_files_failed{file=\"tokens\"} 1\n");
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("number");
+        fs::write(&path, "1").unwrap();
+        let (mut watched, _) = open(&path);
+        // A good change before a bad one, looks at which nothing is new, the new content, and the old one again.
+        let steps = [("22", false), ("333", false), ("bad", true), ("bad", true), ("4444", false), ("worse", true)];
+        for (text, expected) in steps.into_iter().chain([("4444", false)]) {
+            if fs::read_to_string(&path).unwrap() != text {
+                fs::write(&path, text).unwrap();
+            }
+            metrics::with_local_recorder(&recorder, || checked(&mut watched));
+            assert_eq!(failed(), expected, "{text}: {}", handle.render());
+        }
     }
 
     #[test]

@@ -74,9 +74,9 @@ pub struct Gateway {
 /// The task that reads this shard has ended, which is a bug.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "the task of shard {0} has ended before it had read the log: a defect, of which the lines before say more; start the node again"
+    "the task that reads {0} has ended before it had read the log: a defect, of which the lines before say more; start the node again"
 )]
-pub struct ShardLost(pub u16);
+pub struct ShardLost(pub String);
 
 impl fmt::Debug for Gateway {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -131,9 +131,10 @@ impl Gateway {
 
     /// Waits until every shard has been read up to its end for the first time. Fails when one cannot be any more.
     pub async fn caught_up(&self) -> Result<(), ShardLost> {
-        for (shard, receiver) in (0..).zip(&self.caught_up) {
+        for (shard, receiver) in self.hub.shards.all().iter().zip(&self.caught_up) {
             // The sender goes only with the shard's task.
-            receiver.clone().wait_for(|caught_up| *caught_up).await.map_err(|_| ShardLost(shard))?;
+            let caught_up = receiver.clone().wait_for(|caught_up| *caught_up).await.map(|_| ());
+            caught_up.map_err(|_| ShardLost(shard.name().to_owned()))?;
         }
         Ok(())
     }

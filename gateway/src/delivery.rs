@@ -18,6 +18,7 @@ mod fold;
 mod happened;
 mod look;
 mod node;
+mod position;
 mod replica;
 pub mod reporter;
 mod rhythm;
@@ -41,6 +42,7 @@ pub use self::counts::{Outcomes, Tally};
 pub use self::happened::{Accepted, Happened, Moved, Reason};
 pub use self::look::{BrowserLook, SessionLook};
 use self::node::Node;
+pub use self::position::Position;
 pub use self::replica::{Reached, Replica, Wake};
 pub use self::rhythm::{Doubt, READ_BACK_EXTRA_MS, Timing};
 use self::user::User;
@@ -60,10 +62,6 @@ pub const STORM_SINGLES_MAX: usize = 5;
 
 /// See [`STORM_SINGLES_MAX`]. Milliseconds of log time.
 pub const STORM_WINDOW_MS: u64 = 30_000;
-
-/// A place between records: everything below it has been had.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-pub struct Position(u64);
 
 /// Bounds of a machine (rule 10) and the window in which a browser may come back.
 #[derive(Debug, Clone)]
@@ -168,46 +166,6 @@ pub struct Machine<X> {
     /// Whose fold it is, and what of the outcomes is its to count: the only part that differs between nodes.
     node: NodeId,
     to_count: Outcomes,
-}
-
-// === impl Position ===
-
-impl Position {
-    /// Everything up to and with `offset`.
-    #[must_use]
-    pub fn after(offset: Offset) -> Self {
-        Self(offset.0.saturating_add(1))
-    }
-
-    /// Nothing for none, else everything up to and with it.
-    #[must_use]
-    pub fn after_optional(offset: Option<Offset>) -> Self {
-        offset.map_or(Self::default(), Self::after)
-    }
-
-    /// As a number, for the payload of a ping.
-    #[must_use]
-    pub fn as_u64(self) -> u64 {
-        self.0
-    }
-
-    /// What [`Position::as_u64`] gave.
-    #[must_use]
-    pub const fn from_u64(number: u64) -> Self {
-        Self(number)
-    }
-
-    /// The last offset that has been had; none for nothing.
-    #[must_use]
-    pub fn last(self) -> Option<Offset> {
-        self.0.checked_sub(1).map(Offset)
-    }
-
-    /// Whether `offset` has been had.
-    #[must_use]
-    pub fn covers(self, offset: Offset) -> bool {
-        offset.0 < self.0
-    }
 }
 
 // === impl Next ===

@@ -35,16 +35,15 @@ const GOING: &str = "this node is going; connect again\n";
 const FULL_NODE: &str = "this node has as many tabs as it may (max-sessions); connect again later\n";
 const FULL_USER: &str = "this user has as many tabs here as one may (max-sessions-per-user); close some\n";
 const FULL_ADDRESS: &str = "this address has as many tabs here as one may (max-sessions-per-address); close some\n";
+/// To a handshake that is none any more.
+const NOT_UPGRADED: &str =
+    "this is a WebSocket's handshake without its header Upgrade: a proxy on the way does not pass it on\n";
 const FORWARDED_FOR: &str = "x-forwarded-for";
 
 /// Routes of the gateway. WebSockets are taken on every path that nobody else has: proxies change it.
 pub(crate) fn router(hub: Arc<Hub>) -> Router {
     Router::new().route("/healthz", any(|| async { "ok" })).fallback(dispatch).with_state(hub)
 }
-
-/// The answer to a handshake that is none any more.
-const NOT_UPGRADED: &str =
-    "this is a WebSocket's handshake without its header Upgrade: a proxy on the way does not pass it on\n";
 
 async fn dispatch(State(hub): State<Arc<Hub>>, request: Request) -> Response {
     if !is_handshake(request.headers())
@@ -65,14 +64,13 @@ async fn handshake(hub: Arc<Hub>, request: Request) -> Response {
 }
 
 async fn enter(hub: Arc<Hub>, mut parts: Parts) -> Result<Response, Response> {
-    if !wants_websocket(&parts.headers) && !has_query_identity(&parts.uri) {
-        if !is_handshake(&parts.headers) {
+    if !wants_websocket(&parts.headers) {
+        if is_handshake(&parts.headers) {
+            return Err(not_upgraded());
+        }
+        if !has_query_identity(&parts.uri) {
             return Err(refuse(StatusCode::NOT_FOUND, "not found\n", "not_websocket"));
         }
-        let websocket = HeaderValue::from_static("websocket");
-        let mut refused = refuse(StatusCode::UPGRADE_REQUIRED, NOT_UPGRADED, "not_websocket");
-        refused.headers_mut().insert(header::UPGRADE, websocket);
-        return Err(refused);
     }
     let going = || refuse(StatusCode::SERVICE_UNAVAILABLE, GOING, "draining");
     if hub.is_draining() {
@@ -139,6 +137,14 @@ async fn hold(hub: &Hub) {
         tokio::time::sleep(turn.wait).await;
     }
     turn.take();
+}
+
+fn not_upgraded() -> Response {
+    let mut refused = refuse(StatusCode::UPGRADE_REQUIRED, NOT_UPGRADED, "not_websocket");
+    refused.headers_mut().insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+    // What stands in `Upgrade` is for the next hop only, and this says so.
+    refused.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+    refused
 }
 
 fn full_up(full: Full) -> Response {

@@ -1,6 +1,5 @@
 //! The gateway's metrics, registered once: what is counted often must not be looked up each time.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -12,6 +11,10 @@ use crate::delivery::{Outcomes, Tally};
 use crate::ledger::Layout;
 use crate::protocol::{End, Protocol};
 use crate::shard::Told;
+
+mod living;
+
+use self::living::Living;
 
 pub(crate) struct Meters {
     sessions: [Gauge; Protocol::ALL.len()],
@@ -44,8 +47,7 @@ pub(crate) struct Meters {
     report_read: Gauge,
     /// When each shard has read a report of the node's own.
     reports_read: Mutex<Vec<UnixMillis>>,
-    /// The living nodes of each layout.
-    living: [AtomicUsize; Layout::ALL.len()],
+    living: Mutex<Living>,
 }
 
 /// What a tab proves with that it has a notification.
@@ -123,7 +125,7 @@ impl Meters {
             sending: catalogue::GATEWAY_SHARDS_SENDING.with(&[]),
             report_read: catalogue::GATEWAY_REPORT_READ_TIMESTAMP_SECONDS.with(&[]),
             reports_read: Mutex::default(),
-            living: Default::default(),
+            living: Mutex::default(),
         }
     }
 
@@ -187,15 +189,17 @@ impl Meters {
         self.duplicate.increment(ended.duplicate);
     }
 
-    /// What became of this node's sessions.
-    pub(crate) fn count_tally(&self, tally: Tally) {
+    /// What became of this node's sessions. Each is announced in every layout, and counts once.
+    pub(crate) fn count_tally(&self, layout: Layout, tally: Tally) {
         if tally == Tally::default() {
             return;
         }
         let Tally { new, returned, open, after_closed, after_stalled, after_lost, lost } = tally;
         let add = |counters: &[Counter], more: [u64; 3]| counters.iter().zip(more).for_each(|(c, n)| c.increment(n));
-        add(&self.announced, [new, returned, open]);
-        add(&self.took_over, [after_closed, after_stalled, after_lost]);
+        if layout == Layout::Own {
+            add(&self.announced, [new, returned, open]);
+            add(&self.took_over, [after_closed, after_stalled, after_lost]);
+        }
         self.barriers[Barrier::Lost as usize].increment(lost);
     }
 
@@ -240,11 +244,10 @@ impl Meters {
         self.lag.increment(more);
     }
 
-    /// While the number of shards changes, nodes that read one layout only are met there only.
+    /// A layout's nodes that live, as this node has just read beside a report of its own.
     pub(crate) fn living_nodes(&self, layout: Layout, nodes: usize) {
-        self.living[layout as usize].store(nodes, Ordering::Relaxed);
-        let most = self.living.iter().map(|nodes| nodes.load(Ordering::Relaxed)).max().unwrap_or_default();
-        self.nodes.set(most as f64);
+        let mut living = self.living.lock().unwrap_or_else(PoisonError::into_inner);
+        self.nodes.set(living.on_read(layout, nodes, Instant::now()) as f64);
     }
 }
 

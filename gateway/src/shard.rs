@@ -10,7 +10,7 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use tokio::sync::Notify;
 
-use bellwire_common::ids::{self, BrowserId, NodeId, NotificationId, Offset, SessionId, UnixMillis, UserId};
+use bellwire_common::ids::{self, BrowserId, NodeId, NotificationId, Offset, UnixMillis, UserId};
 use bellwire_common::log::{AppendError, Safety, SharedLog};
 use bellwire_common::record::{Record, Report, Status};
 use bellwire_common::spans::{self, Span, Step, Traced};
@@ -167,6 +167,11 @@ impl Shard {
         }
     }
 
+    /// A session has passed over everything below `upto`, a position of `generation`, which its browser has had.
+    pub(crate) fn pass(&self, number: u64, generation: u32, upto: Position) {
+        self.lock().replica.pass(number, generation, upto);
+    }
+
     /// A session does not answer.
     pub(crate) fn stall(&self, number: u64) {
         let now = self.now();
@@ -186,10 +191,16 @@ impl Shard {
         self.lock().replica.next(now, number, position, max)
     }
 
-    /// Whether a session at `position`, or its browser before it, has had the notification with this id.
-    pub(crate) fn has_had(&self, number: u64, position: Position, id: &NotificationId) -> bool {
-        let session = SessionId { node: self.node, number };
-        self.lock().replica.machine().has_had(session, position, id)
+    /// Whether a session of this browser that is at `place`, a generation and a position of it, or the browser before it, has
+    /// had the notification with this id.
+    pub(crate) fn has_had(
+        &self,
+        user: &UserId,
+        browser: &BrowserId,
+        place: (u32, Position),
+        id: &NotificationId,
+    ) -> bool {
+        self.lock().replica.has_had(user, browser, place, id)
     }
 
     /// The last values that every session is told.
@@ -251,7 +262,7 @@ impl Shard {
             }
             self.journal().happened(UnixMillis::now(), touched.happened.drain(..));
             self.meters.count_outcomes(state.replica.take_outcomes());
-            self.meters.count_tally(touched.tally);
+            self.meters.count_tally(self.layout, touched.tally);
             state.wake(touched);
             drop(state);
             if let Some(relay) = &self.relay {

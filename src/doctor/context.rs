@@ -24,6 +24,8 @@ pub(crate) struct Context {
     pub(crate) given: BTreeMap<&'static str, Given>,
     pub(crate) warnings: Vec<String>,
     pub(crate) node: Node,
+    /// The other number of shards that it reads.
+    pub(crate) shards_also: Option<u16>,
     pub(crate) listeners: Vec<(&'static str, SocketAddr)>,
     /// Where tabs come in.
     pub(crate) tabs: Option<(Tabs, Access)>,
@@ -63,6 +65,7 @@ impl Context {
             given,
             warnings,
             node,
+            shards_also: None,
             listeners,
             tabs,
             key,
@@ -78,8 +81,10 @@ impl Context {
             }
             Role::Gateway => {
                 let Loaded { settings, warnings, .. } = settings::gateway(sources)?;
+                let shards_also = settings.shards_also;
                 let (listeners, tabs) = (settings.listeners(), Some((settings.tabs, settings.access)));
-                context(settings.node, listeners, tabs, settings.shared_key, None, warnings)
+                let context = context(settings.node, listeners, tabs, settings.shared_key, None, warnings);
+                Self { shards_also, ..context }
             }
             Role::Ingest => {
                 let Loaded { settings, warnings, .. } = settings::ingest(sources)?;

@@ -3,6 +3,7 @@
 use std::fs::{File, TryLockError};
 use std::path::Path;
 
+use futures_util::future::join_all;
 use rustix::fs::{Access, access, statvfs};
 
 use bellwire_common::log::Log;
@@ -98,17 +99,23 @@ async fn rabbit(context: &Context, amqp: &Amqp) -> Vec<Finding> {
             ),
         ));
     }
-    let shards = context.node.shards;
+    // While that number changes there are those of another one too, which may lack what these have.
+    let numbers = [Some(context.node.shards), context.shards_also];
+    findings.extend(join_all(numbers.into_iter().flatten().map(|shards| streams(amqp, shards))).await);
+    findings
+}
+
+async fn streams(amqp: &Amqp, shards: u16) -> Finding {
     let log = match rabbit_log(amqp, shards, "bellwire doctor") {
         Ok(log) => log,
-        Err(error) => return vec![Finding::fail(LOG, error.to_string())],
+        Err(error) => return Finding::fail(LOG, error.to_string()),
     };
-    findings.push(match log.check().await {
+    let finding = match log.check().await {
         Ok(()) => Finding::ok(LOG, format!("{amqp}: takes our login, and has the {shards} streams")),
         Err(error) => Finding::fail(LOG, format!("{amqp}: {error}")),
-    });
+    };
     log.close().await;
-    findings
+    finding
 }
 
 fn is_loopback(host: &str) -> bool {

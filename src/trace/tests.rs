@@ -40,7 +40,7 @@ fn that_the_node_does_not_follow_the_log_comes_first() {
         )
     };
     assert!(said(vec![]).starts_with("nothing is known of \"7\", be it a user or an id: the node at 127.0.0.1:9083"));
-    let behind = said(vec![2]);
+    let behind = said(vec!["bellwire.v1.4.2".to_owned()]);
     assert!(behind.starts_with("THE NODE DOES NOT FOLLOW THE LOG AT PRESENT"), "{behind}");
     assert!(behind.contains("nothing is known of") && behind.contains("since 1970-01-01T00:00:00.000Z"), "{behind}");
 }

@@ -25,12 +25,12 @@ const REFUSED: &[(&str, &str, &[&str])] = &[
     (
         "pods are killed while they hand over",
         "gateway: {terminationGracePeriodSeconds: 100}",
-        &["gateway.terminationGracePeriodSeconds is 100", "at least 140"],
+        &["gateway.terminationGracePeriodSeconds is 100", "at least 160"],
     ),
     (
         "requests are cut",
         "ingest: {drain: {seconds: 60}}",
-        &["ingest.terminationGracePeriodSeconds is 30", "at least 75"],
+        &["ingest.terminationGracePeriodSeconds is 60", "at least 95"],
     ),
     ("no key", "existingSecret: ''\nopenitcockpit: {url: ''}", &["openitcockpit.sharedKey.existingSecret"]),
     ("logins are not checked", "openitcockpit: {url: ''}", &["openitcockpit.url", "key-only"]),
@@ -117,6 +117,36 @@ const REFUSED: &[(&str, &str, &[&str])] = &[
         "gateway: {podDisruptionBudget: {minAvailable: 1, maxUnavailable: 1}}",
         &["gateway.podDisruptionBudget"],
     ),
+    (
+        "a budget of nobody",
+        "gateway: {podDisruptionBudget: {maxUnavailable: 0}}",
+        &["gateway.podDisruptionBudget.maxUnavailable is 0", "at least 1"],
+    ),
+    (
+        "a budget of no part",
+        "ingest: {podDisruptionBudget: {maxUnavailable: 0%}}",
+        &["ingest.podDisruptionBudget.maxUnavailable is 0%"],
+    ),
+    (
+        "a budget that needs everybody",
+        "gateway: {podDisruptionBudget: {minAvailable: 3}}",
+        &["gateway.podDisruptionBudget.minAvailable is 3", "one of 3 pods"],
+    ),
+    (
+        "a budget that needs everybody while there are few",
+        "ingest: {autoscaling: {enabled: true}, podDisruptionBudget: {minAvailable: 2}}",
+        &["ingest.podDisruptionBudget.minAvailable is 2", "one of 2 pods"],
+    ),
+    (
+        "a budget of all",
+        "gateway: {podDisruptionBudget: {minAvailable: 100%}}",
+        &["gateway.podDisruptionBudget.minAvailable is 100%"],
+    ),
+    (
+        "a budget of all when it is rounded up",
+        "gateway: {podDisruptionBudget: {minAvailable: 70%}}",
+        &["gateway.podDisruptionBudget.minAvailable is 70%", "one of 3 pods"],
+    ),
     ("a route of nothing", "gateway: {httpRoute: {enabled: true}}", &["gateway.httpRoute.parentRefs"]),
     ("an ingress for nothing", "ingest: {ingress: {enabled: true}}", &["ingest.ingress.hosts"]),
     (
@@ -134,6 +164,16 @@ const REFUSED: &[(&str, &str, &[&str])] = &[
         "a hash without an ingress",
         "gateway: {affinityByUser: {enabled: true, controller: nginx}}",
         &["gateway.ingress.enabled"],
+    ),
+    (
+        "one Ingress of two controllers",
+        "gateway: {ingress: {enabled: true, hosts: [a.example], controller: traefik}, affinityByUser: {enabled: true, controller: nginx}}",
+        &["gateway.affinityByUser.controller=nginx", "gateway.ingress.controller=traefik"],
+    ),
+    (
+        "an address that is none",
+        "tls: {enabled: true, certManager: {enabled: true, issuerRef: {name: a}, ipAddresses: [ingest.example]}}",
+        &["ipAddresses"],
     ),
     (
         "two monitors",
@@ -155,6 +195,27 @@ const REFUSED: &[(&str, &str, &[&str])] = &[
         "ingest: {extraEnv: {BELLWIRE_CONFIG: /a}}",
         &["ingest.extraEnv must not have BELLWIRE_CONFIG"],
     ),
+    (
+        "another log by a variable",
+        "gateway: {extraEnv: {BELLWIRE_LOG: 'amqp://rabbit.example'}}",
+        &["gateway.extraEnv must not have BELLWIRE_LOG", "rabbitmq"],
+    ),
+    (
+        "a secret by a variable",
+        "gateway: {extraEnv: {BELLWIRE_SHARED_KEY: {valueFrom: {secretKeyRef: {name: a, key: b}}}}}",
+        &["gateway.extraEnv must not have BELLWIRE_SHARED_KEY", "openitcockpit.sharedKey"],
+    ),
+    (
+        "another log by a flag",
+        "ingest: {extraArgs: ['--log=amqp://user:word@rabbit.example']}",
+        &["ingest.extraArgs must not have --log;", "rabbitmq"],
+    ),
+    (
+        "other shards by a flag",
+        "standalone: {extraArgs: [--shards, '8']}",
+        &["standalone.extraArgs must not have --shards;", "shards.count"],
+    ),
+    ("another file by a flag", "gateway: {extraArgs: [--config, /a]}", &["gateway.extraArgs must not have --config"]),
 ];
 
 /// Over [`sets::standalone`].
@@ -163,7 +224,7 @@ const REFUSED_STANDALONE: &[(&str, &str, &[&str])] = &[
     (
         "pods are killed while they end",
         "standalone: {drain: {seconds: 60}}",
-        &["standalone.terminationGracePeriodSeconds is 30", "at least 75"],
+        &["standalone.terminationGracePeriodSeconds is 60", "at least 95"],
     ),
     ("other shards", "shards: {next: 8}", &["shards.next", "standalone"]),
     ("no key", "existingSecret: ''\nopenitcockpit: {url: ''}", &["openitcockpit.sharedKey.existingSecret"]),

@@ -103,7 +103,7 @@ rabbitmq: {external: {existingSecret: rabbit-of-site}}
     (
         "tls by cert-manager, senders with certificates",
         "
-tls: {enabled: true, admin: true, certManager: {enabled: true, issuerRef: {name: site, kind: ClusterIssuer}, dnsNames: [push.example], duration: 2160h, renewBefore: 360h}}
+tls: {enabled: true, admin: true, certManager: {enabled: true, issuerRef: {name: site, kind: ClusterIssuer}, dnsNames: [push.example], ipAddresses: [192.0.2.10, '2001:db8::10'], duration: 2160h, renewBefore: 360h}}
 ingest: {clientCa: {existingSecret: senders-ca}}
 tests: {clientCert: {existingSecret: check-cert}}
 metrics: {serviceMonitor: {enabled: true}}
@@ -152,6 +152,15 @@ listenAddress: '[::]'
 ",
     ),
     (
+        "a balancer turned off again",
+        "
+gateway:
+  service: {type: ClusterIP, externalTrafficPolicy: Local, loadBalancerClass: site/lb, loadBalancerSourceRanges: [192.0.2.0/24]}
+  httpRoute: {enabled: true, parentRefs: [{name: web}]}
+ingest: {service: {type: NodePort, externalTrafficPolicy: Local, loadBalancerClass: site/lb, loadBalancerSourceRanges: [192.0.2.0/24]}}
+",
+    ),
+    (
         "routes with a hash by envoy",
         "
 gateway:
@@ -181,6 +190,7 @@ gateway: {autoscaling: {enabled: true}, podDisruptionBudget: {maxUnavailable: 25
 ingest: {autoscaling: {enabled: true}, podDisruptionBudget: {maxUnavailable: null, minAvailable: 1}}
 ",
     ),
+    ("scaled by keda, which stays at a number", "gateway: {keda: {enabled: true, serverAddress: 'http://prometheus.example:9090', fallback: {behavior: static, replicas: 9}}}\n"),
     ("scaled by keda", "gateway: {keda: {enabled: true, serverAddress: 'http://prometheus.example:9090', authentication: prometheus, metadata: {authModes: basic}}}\n"),
     (
         "watched",

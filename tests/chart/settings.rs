@@ -34,7 +34,7 @@ pub(crate) fn of(objects: &Objects, pod: Pod<'_>) -> Option<Settings> {
 // === impl Settings ===
 
 impl Settings {
-    fn table(&self) -> toml::Table {
+    pub(crate) fn table(&self) -> toml::Table {
         toml::from_str(&self.file).unwrap_or_else(|error| panic!("{error}:\n{}", self.file))
     }
 

@@ -142,6 +142,9 @@ async fn the_broker_is_asked() {
     let url = broker.url();
     let text = expect(with_key(doctor(home.path(), &["gateway", "--log", &url])), &["ok   log: amqp://"]).await;
     assert!(text.contains("takes our login, and has the 4 streams"), "{text}");
+    // While the number of shards changes a gateway needs those of both.
+    let both = ["takes our login, and has the 4 streams", "takes our login, and has the 7 streams"];
+    expect(with_key(doctor(home.path(), &["gateway", "--shards-also", "7", "--log", &url])), &both).await;
     let wrong = url.replacen("://", "://nobody:wrong@", 1);
     let wrong =
         if url.contains('@') { format!("amqp://nobody:wrong@{}", url.rsplit_once('@').unwrap().1) } else { wrong };

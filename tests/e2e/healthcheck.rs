@@ -7,7 +7,7 @@ use bellwire_testkit::certs::Authority;
 use bellwire_testkit::ports;
 use tokio::process::Command;
 
-use crate::support::{program, standalone};
+use crate::support::{PATIENCE, program, standalone};
 
 fn healthcheck(words: &[&str]) -> Command {
     let mut command = program("bellwire");
@@ -50,7 +50,8 @@ async fn a_node_lives_until_it_is_gone() {
 /// RabbitMQ being away is no reason to start a node anew.
 #[tokio::test]
 async fn ingest_lives_without_rabbitmq() {
-    let node = Setup::new("ingest", &format!("amqp://{}", ports::free())).start().await.unwrap();
+    let node = Setup::new("ingest", &format!("amqp://{}", ports::free())).begin().unwrap();
+    node.process().line("RabbitMQ cannot be used yet", PATIENCE).await.unwrap();
     let address = node.admin.to_string();
     let (code, line) = asked(healthcheck(&["ingest", "--admin-listen", &address])).await;
     assert_eq!((code, line), (Some(0), format!("alive: ingest at {address}\n")));

@@ -4,15 +4,16 @@ use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use bellwire_testkit::bellwire::{Bellwire, KEY, Setup};
-use bellwire_testkit::process::{Process, Signal};
+use bellwire_testkit::bellwire::{Bellwire, Setup};
+use bellwire_testkit::broker::Broker;
+use bellwire_testkit::process::Signal;
 use bellwire_testkit::tab::Front;
 use bellwire_testkit::{http, ports};
 use tempfile::TempDir;
 use tokio::net::UnixDatagram;
 use tokio::time::timeout;
 
-use crate::support::{PATIENCE, open, program};
+use crate::support::{PATIENCE, message, open};
 
 /// The socket to which a service manager is told things.
 pub(crate) struct Manager {
@@ -102,22 +103,46 @@ async fn it_is_ready_when_it_serves_and_says_how_it_is() {
 
 #[tokio::test]
 async fn without_a_broker_it_is_alive_and_not_ready() {
-    let mut manager = Manager::new();
-    let mut command = program("bellwire");
-    command.args(["gateway", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"]);
-    command.env("BELLWIRE_LOG", format!("amqp://{}", ports::free())).env("BELLWIRE_SHARED_KEY", KEY);
-    command.env("BELLWIRE_SESSION_CHECK", "key-only");
-    command.env("NOTIFY_SOCKET", manager.address()).env("WATCHDOG_USEC", "100000");
-    let mut process = Process::spawn("gateway", command).unwrap();
-    process.line("RabbitMQ cannot be used yet", PATIENCE).await.unwrap();
-    manager.forget();
-    for _ in 0..5 {
-        let words = manager.until("WATCHDOG=1").await;
-        assert!(!words.contains(&"READY=1".to_owned()), "{words:?}");
-        assert!(words.iter().any(|word| word.starts_with("EXTEND_TIMEOUT_USEC=")), "{words:?}");
+    for role in ["gateway", "ingest"] {
+        let mut manager = Manager::new();
+        let mut node = manager.setup(Setup::new(role, &format!("amqp://{}", ports::free()))).begin().unwrap();
+        node.process().line("RabbitMQ cannot be used yet", PATIENCE).await.unwrap();
+        let mut heard = Vec::new();
+        for _ in 0..5 {
+            let words = manager.until("WATCHDOG=1").await;
+            assert!(words.iter().any(|word| word.starts_with("EXTEND_TIMEOUT_USEC=")), "{words:?}");
+            heard.extend(words);
+        }
+        assert!(!heard.contains(&"READY=1".to_owned()), "{heard:?}");
+        assert!(heard.iter().any(|word| word.starts_with("STATUS=")), "{heard:?}");
+        assert_eq!(http::get(node.admin, "/readyz").await.unwrap().status, 503);
+        assert!(node.stop().await.unwrap().success());
     }
-    process.signal(Signal::Term).await.unwrap();
-    assert!(process.wait(PATIENCE).await.unwrap().success());
+}
+
+/// With a wrong password, a rollout must not put it in the place of those that work.
+#[tokio::test]
+async fn an_ingest_is_ready_once_it_has_reached_rabbitmq_and_stays_it() {
+    let (mut manager, mut broker) = (Manager::new(), Broker::start().await.unwrap());
+    let log = broker.url_as("late", "a-password");
+    let mut node = manager.setup(Setup::new("ingest", &log)).begin().unwrap();
+    node.process().line("RabbitMQ cannot be used yet", PATIENCE).await.unwrap();
+    let ready = async || http::get(node.admin, "/readyz").await.unwrap().status;
+    let sent = async || http::post(node.listen, "/v1/notifications", &message("1", "x")).await.unwrap().status;
+    assert_eq!((ready().await, sent().await), (503, 503));
+
+    broker.rabbitmqctl(&["add_user", "late", "a-password"]).await.unwrap();
+    broker.rabbitmqctl(&["set_permissions", "late", ".*", ".*", ".*"]).await.unwrap();
+    let words = manager.until("READY=1").await;
+    assert!(words.contains(&"STATUS=waiting for RabbitMQ".to_owned()), "{words:?}");
+    manager.until("STATUS=takes notifications").await;
+    assert_eq!((ready().await, sent().await), (200, 202));
+
+    broker.stop().await.unwrap();
+    let away = || async { Ok((node.metric("bellwire_log_up", &["side=\"append\""]).await? == 0.0).then_some(())) };
+    bellwire_testkit::eventually::eventually("RabbitMQ is away", PATIENCE, away).await.unwrap();
+    assert_eq!((ready().await, sent().await), (200, 503));
+    assert!(node.stop().await.unwrap().success());
 }
 
 #[tokio::test]

@@ -68,6 +68,7 @@ pub(crate) fn filled(query: &str, jobs: &str, seconds: u64) -> String {
     let filled = query
         .replace("$__rate_interval", RATE_INTERVAL)
         .replace("$__range", &format!("{seconds}s"))
+        .replace("$cluster", ".*")
         .replace("$namespace", ".*")
         .replace("$job", jobs)
         .replace("$instance", ".*");

@@ -28,8 +28,10 @@ const JOBS: &str = "(gateway|ingest)";
 const BACKLOG: usize = 300;
 const TEXT_BYTES: usize = 6 * 1024;
 const SLOW_USER: &str = "9001";
-/// A scrape and a rule come each second; a busy machine is late by some.
-const SLACK_SECONDS: f64 = 6.0;
+/// A scrape comes every other second, and a rule each second; a busy machine is late by some.
+const SLACK_SECONDS: f64 = 8.0;
+/// Points, one each second, that a curve may have where two scrapes failed on a busy machine.
+const MISSED_POINTS: usize = 4;
 
 /// What a reader knows afterwards without the dashboard, to compare it with.
 struct Truth {
@@ -149,11 +151,14 @@ async fn happen(site: &mut Site, prometheus: &Prometheus) -> Truth {
 /// Which node went, with how many tabs, and that they came back.
 async fn tells_of_the_gateway(reader: &Reader<'_>, truth: &Truth, site: &Site) {
     let answers = reader.curves("Which nodes answer?").await;
-    let down: Vec<&str> = answers.iter().filter(|node| node.last() == 0.0).map(|node| node.label("instance")).collect();
+    let is_down = |node: &&Series| node.points.iter().filter(|point| point.1 == 0.0).count() > MISSED_POINTS;
+    let down: Vec<&str> = answers.iter().filter(is_down).map(|node| node.label("instance")).collect();
     assert_eq!(down, [truth.killed.as_str()], "{answers:#?}");
+    assert_eq!(of(&answers, "instance", &truth.killed)[0].last(), 0.0, "{answers:#?}");
     assert_eq!(answers.len(), 3, "every node has its line");
 
-    let went = reader.curves("Tabs that went with their gateway").await;
+    let mut went = reader.curves("Tabs that went with their gateway").await;
+    went.retain(|node| node.points.len() > MISSED_POINTS);
     let tabs: Vec<(&str, f64)> = went.iter().map(|node| (node.label("instance"), node.max())).collect();
     assert_eq!(tabs, [(truth.killed.as_str(), truth.tabs)]);
 

@@ -12,5 +12,6 @@ mod spare;
 mod troubles;
 
 /// By this all ranges and waiting times of the shipped rules are divided, so that what takes minutes in production is seen
-/// in seconds; thresholds stay as they are. Scrapes come each second in place of each half minute.
+/// in seconds; thresholds stay as they are. Scrapes come every other second in place of each minute: one that a busy
+/// machine answers late is not missed.
 const SCALE: u64 = 30;

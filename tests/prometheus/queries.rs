@@ -14,7 +14,7 @@ const MAY_BE_EMPTY: [&str; 4] = [
     "What breaks around a node?",
 ];
 /// Matchers whose values come from outside.
-const OUTSIDE: [&str; 5] = ["namespace", "job", "instance", "alertname", "alertstate"];
+const OUTSIDE: [&str; 6] = ["cluster", "namespace", "job", "instance", "alertname", "alertstate"];
 
 /// All have an answer, and name only metrics and label values that there are; panels show something since `from`.
 pub(crate) async fn all_are_answered(board: &Board, prometheus: &Prometheus, from: f64) {

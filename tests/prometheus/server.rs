@@ -17,7 +17,7 @@ use tokio::time::{Instant, sleep};
 
 /// A start, and whatever a rule waits for, on a machine that does other things too.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
-/// Scrapes and rules come each second.
+/// Rules come each second, scrapes every other one.
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
 
 /// A node to scrape.
@@ -166,7 +166,7 @@ impl Prometheus {
 
 fn config(targets: &[Target]) -> String {
     let mut text =
-        "global: {scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 1s}\nrule_files: [rules.yaml]\nscrape_configs:\n"
+        "global: {scrape_interval: 2s, scrape_timeout: 2s, evaluation_interval: 1s}\nrule_files: [rules.yaml]\nscrape_configs:\n"
             .to_owned();
     let jobs: std::collections::BTreeSet<&str> = targets.iter().map(|target| target.job).collect();
     for job in jobs {

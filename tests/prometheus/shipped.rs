@@ -125,7 +125,7 @@ fn the_dashboard_has_the_form_that_grafana_loads_everywhere() {
     assert!(json["schemaVersion"].as_u64().is_some_and(|version| (37..=41).contains(&version)));
     assert!(json.get("__inputs").is_none() && json.get("id").is_none(), "made for one Grafana");
     let variables: Vec<_> = json["templating"]["list"].as_array().unwrap().iter().map(|one| &one["name"]).collect();
-    assert_eq!(variables, ["datasource", "namespace", "job", "instance"]);
+    assert_eq!(variables, ["datasource", "cluster", "namespace", "job", "instance"]);
     let panels = json["panels"].as_array().unwrap();
     let rows: Vec<_> = panels.iter().filter(|panel| panel["type"] == "row").map(|panel| &panel["title"]).collect();
     assert_eq!(rows, ROWS);
@@ -140,10 +140,31 @@ fn the_dashboard_has_the_form_that_grafana_loads_everywhere() {
     for panel in &board.panels {
         assert!(panel.description.contains("Normal: "), "{} does not say what is normal", panel.title);
         for query in &panel.queries {
-            let chosen = ["namespace=~\"$namespace\"", "job=~\"$job\"", "instance=~\"$instance\""];
-            assert!(chosen.iter().all(|one| query.contains(one)), "{}: not of the chosen nodes: {query}", panel.title);
+            is_of_the_chosen_nodes(&panel.title, query);
         }
         assert!(ROWS.contains(&panel.row.as_str()), "{} stands in no row", panel.title);
+    }
+    for (name, query) in board.annotations.iter().filter(|(_, query)| !query.contains("ALERTS")) {
+        is_of_the_chosen_nodes(name, query);
+    }
+}
+
+/// Each selector, or what it is joined with, names what was chosen. Thanos and Mimir have several clusters, in which other things
+/// may have the same names.
+fn is_of_the_chosen_nodes(title: &str, query: &str) {
+    let chosen = ["cluster", "namespace", "job", "instance"].map(|name| format!("{name}=~\"${name}\""));
+    assert!(query.contains(&chosen.join(",")), "{title}: not of the chosen nodes: {query}");
+    let names = query.matches("=~\"$").count();
+    assert_eq!(
+        names,
+        query.matches(&chosen.join(",")).count() * chosen.len(),
+        "{title}: a selector lacks one: {query}"
+    );
+    for join in query.split(" on (").skip(1) {
+        assert!(
+            join.starts_with("cluster, namespace, job, instance)"),
+            "{title}: joins other clusters' nodes: {query}"
+        );
     }
 }
 

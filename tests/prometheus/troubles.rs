@@ -21,7 +21,7 @@ use crate::server::{Prometheus, Target};
 use crate::spare::{NAMESPACE, SESSIONS_MAX, Spare};
 
 /// Alerts of the tests below.
-const MADE: [&str; 31] = [
+const MADE: [&str; 32] = [
     "BellwireAcceptsFailing",
     "BellwireAlertsDropped",
     "BellwireCertificateEnds",
@@ -36,6 +36,7 @@ const MADE: [&str; 31] = [
     "BellwireHandshakesRefused",
     "BellwireIngestMissing",
     "BellwireIngestRefusing",
+    "BellwireIngestsNotReady",
     "BellwireLoginChecksSlow",
     "BellwireLoginChecksUnclear",
     "BellwireMobileRelayBacklog",
@@ -56,14 +57,13 @@ const MADE: [&str; 31] = [
 ];
 
 /// Alerts that only promtool sees fire, and why.
-const ONLY_IN_VIRTUAL_TIME: [(&str, &str); 17] = [
+const ONLY_IN_VIRTUAL_TIME: [(&str, &str); 16] = [
     ("BellwireAppendsSlow", "a log that is slow and not away"),
     ("BellwireDatabaseRefuses", "a database with a right taken away; tests/e2e/directory.rs makes it"),
     ("BellwireDeliverySlow", "a log or machine that is slow for minutes"),
     ("BellwireDrainCutTabs", "is counted in a process' last moment, which a scrape does not meet by will"),
     ("BellwireDrainTooLong", "a node that hangs at its end"),
     ("BellwireGatewaysDisagree", "a gateway that reads another log"),
-    ("BellwireIngestsNotReady", "an ingest is not ready only while it ends"),
     ("BellwireInternalErrors", "a bug"),
     ("BellwireLogLag", "a processor that is full for minutes"),
     ("BellwireLogReconnects", "seven lost connections in half a minute"),
@@ -153,8 +153,10 @@ async fn senders(world: &World) {
     until(400, wrong, world.fires("BellwireIngestRefusing", "reason=\"token\"")).await;
 }
 
-/// Alerts that nobody is there for, on the desktop or on a mobile device.
+/// Alerts for people who are not there, on the desktop or with a mobile device, while another one is.
 async fn nobody_there(world: &World) {
+    world.spare.login.log_in("PHPSESSID=six", 6);
+    let another = world.spare.browser("6", "another", "PHPSESSID=six").open().await.unwrap();
     world.send("77", 12, 1).await;
     world.send("88", 260, 600).await;
     world.send("99", 11_000, 600).await;
@@ -163,6 +165,7 @@ async fn nobody_there(world: &World) {
     world.fires("BellwireMostNotificationsExpire", "").await;
     world.fires("BellwireMobileRelayFailing", "").await;
     world.fires("BellwireMobileRelayBacklog", "").await;
+    another.close().await.unwrap();
 }
 
 /// Who does not get in.
@@ -277,10 +280,11 @@ async fn limit_files(node: &Bellwire, files: u64) {
     assert!(status.success(), "prlimit {limit}");
 }
 
-/// A gateway that waits for a RabbitMQ which is not there.
+/// A gateway and an ingest that wait for a RabbitMQ which is not there.
 async fn waiting(prometheus: &Prometheus) {
     prometheus.fires("BellwireGatewaysNotReady", "namespace=\"waiting\"").await;
-    prometheus.fires("BellwireNodeNotReady", "namespace=\"waiting\"").await;
+    prometheus.fires("BellwireIngestsNotReady", "namespace=\"waiting\"").await;
+    prometheus.fires("BellwireNodeNotReady", "namespace=\"waiting\",job=\"ingest\"").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -291,15 +295,17 @@ async fn each_alert_fires_when_its_trouble_is_made() {
     let setup = setup.env("BELLWIRE_SHARED_KEY", bellwire_testkit::bellwire::KEY);
     let setup = setup.env("BELLWIRE_OPENITCOCKPIT_URL", other_login.url()).env("BELLWIRE_SESSION_CHECK", "key-if-away");
     let mut node = setup.start().await.unwrap();
-    let lonely = Setup::new("gateway", &format!("amqp://{}", ports::free())).begin().unwrap();
+    let nowhere = format!("amqp://{}", ports::free());
+    let lonely = ["gateway", "ingest"].map(|role| Setup::new(role, &nowhere).begin().unwrap());
     let targets = [
         spare.target(),
         Target { job: "bellwire", namespace: "fragile", admin: node.admin },
-        Target { job: "gateway", namespace: "waiting", admin: lonely.admin },
+        Target { job: "gateway", namespace: "waiting", admin: lonely[0].admin },
+        Target { job: "ingest", namespace: "waiting", admin: lonely[1].admin },
     ];
     let prometheus = Prometheus::start(&targets, &quicker(&rules(), SCALE)).await.unwrap();
     let world = World { spare, prometheus };
-    world.prometheus.wait("all are scraped", "count(up == 1) == 3", |found| !found.is_empty()).await;
+    world.prometheus.wait("all are scraped", "count(up == 1) == 4", |found| !found.is_empty()).await;
     tokio::join!(
         async {
             tokio::join!(senders(&world), nobody_there(&world), strangers(&world));

@@ -15,6 +15,7 @@ mod pool;
 mod read;
 mod settings;
 mod topology;
+mod up;
 
 use std::sync::Arc;
 
@@ -28,7 +29,7 @@ use tokio_util::task::TaskTracker;
 use crate::ids::Shard;
 use crate::log::appends::Appends;
 use crate::log::{AppendError, Log, Reader, Safety, Start};
-use crate::metrics::{LOG_RECONNECTS, LOG_RECORDS_UNREADABLE, LOG_UP};
+use crate::metrics::{LOG_RECONNECTS, LOG_RECORDS_UNREADABLE};
 
 use append::Writer;
 use connection::{Link, Side};
@@ -61,7 +62,6 @@ impl RabbitLog {
     pub fn new(settings: RabbitSettings) -> Self {
         LOG_RECONNECTS.zero();
         LOG_RECORDS_UNREADABLE.zero();
-        LOG_UP.zero();
         let topology = Topology::new(settings.shards);
         let settings = Arc::new(settings);
         let (tasks, draining, stop) = (TaskTracker::new(), CancellationToken::new(), CancellationToken::new());
@@ -130,6 +130,11 @@ impl Log for RabbitLog {
             tokio::spawn(read::run(link, stream, start, writer, events, Arc::clone(&again), self.stop.clone()));
         }
         Reader::attached(taken, again)
+    }
+
+    fn reached(&self) -> BoxFuture<'static, ()> {
+        let append = self.append.clone();
+        async move { drop(append.up().await) }.boxed()
     }
 
     fn close(&self) -> BoxFuture<'static, ()> {

@@ -67,7 +67,8 @@ neither: it waits on purpose.
   gateway that was killed it is `{browser=\"open\"}` at first, for its old session is known until that gateway is taken for lost; then
   `bellwire_gateway_takeovers_total{reason=\"node_lost\"}` counts it.
 - Where `bellwire_gateway_shards_sending` stays below `bellwire_gateway_shards`, tabs of that node get nothing of some shards;
-  `bellwire_gateway_barriers_total` says why it began, and `time()` less `bellwire_gateway_report_read_timestamp_seconds` since when.
+  `bellwire_gateway_barriers_total` says why it began, and `bellwire_gateway_report_read_timestamp_seconds` since when. Compare such times with
+  `timestamp()` of the same sample: beside `time()` they look older by the age of the scrape.
 - What a gateway knows of the whole cluster (`bellwire_gateway_notifications_waiting`, `..._held_bytes`, `bellwire_gateway_nodes`) is the same on
   each: take the largest, not the sum.
 ";
@@ -78,8 +79,9 @@ const INTRODUCTION: &str = "# Metrics
 
 Every node answers `/metrics` on its [`admin-listen`](configuration.md#admin-listen), as Prometheus reads it. No label has a user, a
 host or a text, and each but those of `bellwire_build_info` has the values that are named here and no others. Counters are there from the start on, at zero. Standalone has
-the metrics of both roles. What to watch, and when to alert: [access.md](access.md#what-to-watch), [operations.md](operations.md#tls),
-[directory.md](directory.md#metrics), [ingest.md](ingest.md#metrics).
+the metrics of both roles. When to alert, and what to do then: [runbooks.md](runbooks.md), with the rules and a dashboard. More on some of
+them: [access.md](access.md#what-to-watch), [operations.md](operations.md#tls), [directory.md](directory.md#metrics),
+[ingest.md](ingest.md#metrics).
 
 A node counts what it has seen itself, so sum over the nodes. What is \"counted once in the cluster\" is counted by one gateway, whichever
 it is.

@@ -37,14 +37,15 @@ impl<X> Machine<X> {
         self.users.get(user).into_iter().flat_map(|user| user.browsers.iter()).map(|browser| self.look_at(browser))
     }
 
-    /// Whether a session at `position`, or its browser before it, has had the notification with this id.
+    /// Whether a session of this browser that is at `position`, or the browser before it, has had the notification with this
+    /// id. The fold need not know the session yet. One that is behind what is not held any more may have passed over it, so
+    /// that only the browser's proof counts then.
     #[must_use]
-    pub fn has_had(&self, session: SessionId, position: Position, id: &NotificationId) -> bool {
-        let place = self.nodes.get(&session.node).and_then(|node| node.sessions.get(&session.number));
-        let Some((user, browser)) = place else { return false };
+    pub fn has_had(&self, user: &UserId, browser: &BrowserId, position: Position, id: &NotificationId) -> bool {
         let Some(offset) = self.window.offset_of(user, id) else { return false };
-        let browser = self.users.get(user).and_then(|user| user.browser(browser));
-        position.max(browser.map_or(position, |browser| browser.cursor)).covers(offset)
+        let Some(user) = self.users.get(user) else { return false };
+        let is_proved = user.browser(browser).is_some_and(|browser| browser.cursor.covers(offset));
+        is_proved || (position.covers(offset) && user.holds(offset))
     }
 
     fn look_at(&self, browser: &Browser) -> BrowserLook {

@@ -1,7 +1,7 @@
 //! One node's copy of one shard: the fold, what the node has to report of its own sessions, and when. Pure: the caller
 //! reads the log and the clock, appends what it is given, and says what became of it.
 
-use bellwire_common::ids::{BrowserId, NodeId, Offset, SessionId, UnixMillis, UserId};
+use bellwire_common::ids::{BrowserId, NodeId, NotificationId, Offset, SessionId, UnixMillis, UserId};
 use bellwire_common::record::{Entry as Line, Record, Report};
 
 use super::reporter::{Mine, Reporter};
@@ -118,6 +118,13 @@ impl<X> Replica<X> {
         good_again
     }
 
+    /// A session has passed over everything below `upto`, which its browser has had: no proof, so that a stall goes on.
+    pub fn pass(&mut self, number: u64, generation: u32, upto: Position) {
+        if generation == self.generation {
+            self.reporter.pass(number, upto);
+        }
+    }
+
     /// A tab does not answer.
     pub fn stall(&mut self, now: u64, number: u64) {
         self.reporter.stall(number);
@@ -134,6 +141,19 @@ impl<X> Replica<X> {
         }
         let session = SessionId { node: self.node, number };
         Next { generation: self.generation, ..self.machine.next(session, position, max) }
+    }
+
+    /// Whether a tab of this browser that is at `position` of `generation`, or the browser before it, has had the notification
+    /// with this id. What a position of another log says is not known.
+    #[must_use]
+    pub fn has_had(
+        &self,
+        user: &UserId,
+        browser: &BrowserId,
+        (generation, position): (u32, Position),
+        id: &NotificationId,
+    ) -> bool {
+        generation == self.generation && self.machine.has_had(user, browser, position, id)
     }
 
     // --- what the log brings ---

@@ -92,6 +92,15 @@ impl Reporter {
         std::mem::take(&mut mine.stalled)
     }
 
+    /// A tab's browser has had everything below `upto`, which says nothing of the tab. While it is stalled this is not told:
+    /// the others would take it for a proof that it lives (rule 11), and its next proof tells it.
+    pub fn pass(&mut self, number: u64, upto: Position) {
+        if let Some(mine) = self.sessions.get_mut(&number).filter(|mine| !mine.stalled) {
+            mine.confirmed = mine.confirmed.max(upto);
+            self.dirty.entry(number).or_insert(0);
+        }
+    }
+
     /// A tab does not answer.
     pub fn stall(&mut self, number: u64) {
         if let Some(mine) = self.sessions.get_mut(&number) {

@@ -66,7 +66,7 @@ impl Session {
         let head = Head { id: &first.id, cursor: "", digested: true };
         let Some(text) = encode(protocol, &place.user, head, &digest) else {
             self.seat.hub.meters.unreadable(protocol);
-            places.on_skipped(layout, upto, &mut self.liveness);
+            places.on_unreadable(layout, upto, &mut self.liveness);
             return Ok(Told::Nothing);
         };
         let (user, browser) = (place.user.clone(), place.browser.clone());

@@ -76,12 +76,18 @@ impl Places {
         self.also.as_mut().map_or(upto, |also| also.ledger.on_written(layout, upto))
     }
 
-    /// Something is not to be sent; there is nothing to prove.
-    pub(super) fn on_skipped(&mut self, layout: Layout, upto: Position, liveness: &mut Liveness) {
-        let Some(also) = &mut self.also else { return liveness.on_skipped(upto) };
+    /// Something cannot be shown: it counts as had with the next proof.
+    pub(super) fn on_unreadable(&mut self, layout: Layout, upto: Position, liveness: &mut Liveness) {
+        let upto = self.on_written(layout, upto);
+        liveness.on_skipped(upto);
+    }
+
+    /// Something was had from the other log and is not sent.
+    pub(super) fn on_repeat(&mut self, layout: Layout, upto: Position) {
+        let Some(also) = &mut self.also else { return };
         if also.ledger.on_skipped(layout, upto) {
-            // No proof will come that tells it.
-            self.confirm(layout);
+            // No proof may come that tells it.
+            self.pass(layout);
         }
     }
 
@@ -121,7 +127,8 @@ impl Places {
     /// twice, and its ingest had moved in between. Where neither has had it yet, the first that comes is sent.
     pub(super) fn has_had(&self, layout: Layout, id: &NotificationId) -> bool {
         let (Some(also), Some(place)) = (&self.also, self.get(layout.other())) else { return false };
-        place.shard.has_had(place.number, also.ledger.written(layout.other()), id)
+        let reached = (place.generation, also.ledger.written(layout.other()));
+        place.shard.has_had(&place.user, &place.browser, reached, id)
     }
 
     /// The cursor of what stands there, and of what was sent before it from the other log: an event stream's client may tell
@@ -136,6 +143,12 @@ impl Places {
 
     fn iter(&self) -> impl Iterator<Item = &Place> {
         Layout::ALL.into_iter().filter_map(|layout| self.get(layout))
+    }
+
+    fn pass(&self, layout: Layout) {
+        if let (Some(place), Some(also)) = (self.get(layout), &self.also) {
+            place.shard.pass(place.number, place.generation, also.ledger.proved(layout));
+        }
     }
 
     fn confirm(&self, layout: Layout) {

@@ -108,8 +108,10 @@ impl Session {
             }
             let text = if is_repeat { None } else { self.frame_of(&held, &user, shard.name(), !next.alone) };
             let Some(text) = text else {
-                if let Some(places) = &mut self.places {
-                    places.on_skipped(layout, upto, &mut self.liveness);
+                match &mut self.places {
+                    Some(places) if is_repeat => places.on_repeat(layout, upto),
+                    Some(places) => places.on_unreadable(layout, upto, &mut self.liveness),
+                    None => {}
                 }
                 self.note_sent(layout, turn);
                 continue;

@@ -18,9 +18,9 @@ pub struct Answer {
     pub at: u64,
     /// What happened before this time is not known to it any more.
     pub since: u64,
-    /// Shards of which this node sends nothing at present: it cannot read the log, or not write to it. Those of the
+    /// Logs of shards of which this node sends nothing at present: it cannot read the log, or not write to it. Those of the
     /// notifications that are listed; without any, those that could have one.
-    pub not_sending: Vec<u16>,
+    pub not_sending: Vec<String>,
     /// The user that was asked for.
     pub user: Option<User>,
     /// The same in the other layout, where this node reads two (`shards-also`).

@@ -79,7 +79,7 @@ fn answer(hub: &Hub, wanted: &Wanted) -> Answer {
     notifications.sort_by_key(|story| (story.accepted_at, story.shard, story.offset));
     let over = notifications.len().saturating_sub(LISTED_MAX);
     notifications.drain(..over);
-    let silent = scenes.iter().filter(|scene| !scene.sending).map(|scene| (scene.shard, scene.log));
+    let silent = scenes.iter().filter(|scene| !scene.sending).map(|scene| scene.log);
     let mut user = scenes.iter().filter_map(|scene| wanted.user.as_ref().map(|user| scene.user(user)));
     let since = scenes.iter().map(|scene| scene.since).max().unwrap_or(now);
     Answer {
@@ -95,10 +95,10 @@ fn answer(hub: &Hub, wanted: &Wanted) -> Answer {
     }
 }
 
-/// Of these shards those that the notifications are on; without any, one might be on each.
-fn concerned<'a>(shards: impl Iterator<Item = (u16, &'a str)>, notifications: &[Story]) -> Vec<u16> {
+/// Of these logs those that the notifications are on; without any, one might be on each.
+fn concerned<'a>(logs: impl Iterator<Item = &'a str>, notifications: &[Story]) -> Vec<String> {
     let has_one = |log: &str| notifications.iter().any(|story| story.log == log);
-    shards.filter(|(_, log)| notifications.is_empty() || has_one(log)).map(|(shard, _)| shard).collect()
+    logs.filter(|log| notifications.is_empty() || has_one(log)).map(str::to_owned).collect()
 }
 
 fn wanted(query: &str) -> Result<Wanted, Wrong> {
@@ -123,10 +123,10 @@ mod tests {
     #[test]
     fn only_the_shards_that_matter_are_said_to_send_nothing() {
         let answer: Answer = serde_json::from_str(include_str!("tests/answer.json")).unwrap();
-        let (one, two, other) = ((1, "log.1"), (2, "log.2"), (2, "other.2"));
-        assert_eq!(concerned([one, two, other].into_iter(), &answer.notifications), [2]);
+        let (one, two, other) = ("log.1", "log.2", "other.2");
+        assert_eq!(concerned([one, two, other].into_iter(), &answer.notifications), [two]);
         assert!(concerned([one, other].into_iter(), &answer.notifications).is_empty(), "the other layout's");
-        assert_eq!(concerned([one, two].into_iter(), &[]), [1, 2]);
+        assert_eq!(concerned([two, other].into_iter(), &[]), [two, other]);
     }
 
     #[test]

@@ -36,32 +36,38 @@ spec:
     {{- end }}
 {{- end -}}
 
-{{/* What a controller must be told, so that it leaves connections alone that last, and speaks TLS to pods that do. As YAML. */}}
+{{/* The controller of a part's Ingress; usually the same one has both. */}}
+{{- define "bellwire.ingress.controller" -}}
+{{- default .root.Values.gateway.ingress.controller (get .root.Values .part).ingress.controller -}}
+{{- end -}}
+
+{{/* What a controller must be told, so that it leaves connections alone that last. Takes root; as YAML. */}}
 {{- define "bellwire.ingress.lasting" -}}
 {{- $controller := .Values.gateway.ingress.controller -}}
-{{- if eq $controller "haproxy" }}
-haproxy.org/timeout-tunnel: 3600s
-{{- if .Values.tls.enabled }}
-haproxy.org/server-ssl: "true"
-{{- end }}
-{{- else if eq $controller "haproxy-ingress" }}
+{{- if eq $controller "haproxy-ingress" }}
 haproxy-ingress.github.io/timeout-tunnel: 1h
-{{- if .Values.tls.enabled }}
-haproxy-ingress.github.io/secure-backends: "true"
-{{- end }}
 {{- else if eq $controller "nginx" }}
 nginx.org/websocket-services: {{ include "bellwire.fullname" . }}-gateway
 nginx.org/proxy-read-timeout: 3600s
 nginx.org/proxy-send-timeout: 3600s
-{{- if .Values.tls.enabled }}
-nginx.org/ssl-services: {{ include "bellwire.fullname" . }}-gateway
-{{- end }}
 {{- else if eq $controller "ingress-nginx" }}
 nginx.ingress.kubernetes.io/proxy-read-timeout: "3600"
 nginx.ingress.kubernetes.io/proxy-send-timeout: "3600"
-{{- if .Values.tls.enabled }}
-nginx.ingress.kubernetes.io/backend-protocol: HTTPS
 {{- end }}
+{{- end -}}
+
+{{/* What a controller must be told, so that it speaks TLS to pods that do; as YAML. Traefik looks at the Service (_service.tpl). */}}
+{{- define "bellwire.ingress.encrypted" -}}
+{{- $controller := include "bellwire.ingress.controller" . -}}
+{{- if not .root.Values.tls.enabled -}}
+{{- else if eq $controller "haproxy" }}
+haproxy.org/server-ssl: "true"
+{{- else if eq $controller "haproxy-ingress" }}
+haproxy-ingress.github.io/secure-backends: "true"
+{{- else if eq $controller "nginx" }}
+nginx.org/ssl-services: {{ include "bellwire.fullname" .root }}-{{ .part }}
+{{- else if eq $controller "ingress-nginx" }}
+nginx.ingress.kubernetes.io/backend-protocol: HTTPS
 {{- end }}
 {{- end -}}
 
@@ -85,7 +91,7 @@ nginx.ingress.kubernetes.io/upstream-hash-by: $arg_userId
 {{- $own := get .root.Values .part -}}
 {{- $ingress := $own.ingress -}}
 {{- $backend := printf "%s-%s" (include "bellwire.fullname" .root) .part -}}
-{{- $annotations := deepCopy $ingress.annotations -}}
+{{- $annotations := merge (deepCopy $ingress.annotations) (include "bellwire.ingress.encrypted" . | fromYaml) -}}
 {{- if eq .part "gateway" -}}
 {{- $annotations = merge $annotations (include "bellwire.ingress.lasting" .root | fromYaml) (include "bellwire.ingress.byUser" .root | fromYaml) -}}
 {{- end -}}

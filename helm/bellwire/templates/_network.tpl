@@ -43,7 +43,7 @@
 {{- define "bellwire.network.port" -}}
 {{- $url := urlParse . -}}
 {{- $port := regexFind ":[0-9]+$" $url.host | trimPrefix ":" -}}
-{{- default (ternary "80" "443" (eq $url.scheme "http")) $port -}}
+{{- default (ternary "80" "443" (has $url.scheme (list "http" "ws"))) $port -}}
 {{- end -}}
 
 {{/* The ports of RabbitMQ's nodes, as a list. */}}
@@ -118,6 +118,10 @@
 {{- $port := ternary "ingest" "http" (and (eq $component "standalone") (eq $part "ingest")) }}
 {{- $peer := dict "podSelector" (dict "matchLabels" (include "bellwire.selector" (dict "root" $ "component" $component) | fromYaml)) }}
 {{ include "bellwire.network.out" (dict "peers" (list $peer) "ports" (list $port)) }}
+{{- /* An address of the user's own may be anywhere, and may also end at these pods without leaving the cluster. */}}
+{{- with get $.Values.tests $part }}
+{{ include "bellwire.network.out" (dict "ports" (list (include "bellwire.network.port" . | int))) }}
+{{- end }}
 {{- end }}
 {{- if not (include "bellwire.sharedKey.secret" .) }}
 {{ include "bellwire.network.out" (dict "peers" .Values.networkPolicy.database.to "ports" (list .Values.networkPolicy.database.port)) }}

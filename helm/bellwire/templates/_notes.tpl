@@ -31,6 +31,13 @@ kubectl -n {{ include "bellwire.namespace" .root }} get service {{ $service }}
 {{- end -}}
 {{- end -}}
 
+{{/* Whether who comes to a part by the address that is shown meets the pods' own certificate, not that of a route or an Ingress. */}}
+{{- define "bellwire.ownCertificate" -}}
+{{- $own := get .root.Values .part -}}
+{{- $routed := or (and $own.httpRoute.enabled $own.httpRoute.hostnames) $own.ingress.enabled -}}
+{{- if and .root.Values.tls.enabled (not $routed) }}true{{ end -}}
+{{- end -}}
+
 {{/* Lines for openITCOCKPIT's nginx. Takes root. */}}
 {{- define "bellwire.nginx" -}}
 {{- $own := .Values.gateway -}}
@@ -81,6 +88,15 @@ location = /push_notifications {
 {{- end -}}
 {{- if and (not $values.tls.enabled) (has $values.ingest.service.type (list "LoadBalancer" "NodePort")) }}
 {{ println "ingest is reached from outside without TLS: tokens can be read on the way (tls.enabled)." }}
+{{- end -}}
+{{- $manager := $values.tls.certManager }}
+{{- if and $manager.enabled (not $manager.dnsNames) (not $manager.ipAddresses) (has $values.ingest.service.type (list "LoadBalancer" "NodePort")) (include "bellwire.ownCertificate" (dict "root" . "part" "ingest")) }}
+{{ println "ingest is reached from outside, but the certificate has the names inside the cluster only: engines refuse it. Add theirs to tls.certManager.dnsNames or ipAddresses." }}
+{{- end -}}
+{{- range $part := list "gateway" "ingest" }}
+{{- if and $values.tls.enabled (get $values $part).ingress.enabled (not (include "bellwire.ingress.controller" (dict "root" $ "part" $part))) }}
+{{ println (printf "Pods speak TLS (tls.enabled), which an Ingress does not know by itself: set %s.ingress.controller, or annotations for it." $part) }}
+{{- end -}}
 {{- end -}}
 {{- if and $values.tls.enabled (or $values.gateway.httpRoute.enabled $values.ingest.httpRoute.enabled) }}
 {{ println "Pods speak TLS (tls.enabled), which a route does not know by itself: it needs a BackendTLSPolicy (docs/kubernetes.md)." }}

@@ -7,7 +7,7 @@
 {{- $service := $own.service -}}
 {{- $annotations := deepCopy $service.annotations -}}
 {{- /* Traefik asks the Service whether its pods speak TLS. */ -}}
-{{- if and .root.Values.tls.enabled $own.ingress.enabled (eq (default "" $own.ingress.controller) "traefik") -}}
+{{- if and .root.Values.tls.enabled $own.ingress.enabled (eq (include "bellwire.ingress.controller" .) "traefik") -}}
 {{- $annotations = merge $annotations (dict "traefik.ingress.kubernetes.io/service.serversscheme" "https") -}}
 {{- end -}}
 apiVersion: v1
@@ -15,12 +15,15 @@ kind: Service
 {{ include "bellwire.metadata" (dict "root" .root "component" $component "suffix" (printf "-%s" .part) "labels" $service.labels "annotations" $annotations) }}
 spec:
   type: {{ $service.type }}
-  {{- range $name := list "clusterIP" "loadBalancerClass" "externalTrafficPolicy" "ipFamilyPolicy" "trafficDistribution" }}
+  {{- /* Kubernetes refuses what does not fit to the type, and a preset may have set it. */}}
+  {{- $balanced := eq $service.type "LoadBalancer" }}
+  {{- $outside := ne $service.type "ClusterIP" }}
+  {{- range $name := concat (list "clusterIP" "ipFamilyPolicy" "trafficDistribution") (ternary (list "externalTrafficPolicy") list $outside) (ternary (list "loadBalancerClass") list $balanced) }}
   {{- with get $service $name }}
   {{ $name }}: {{ . }}
   {{- end }}
   {{- end }}
-  {{- range $name := list "loadBalancerSourceRanges" "ipFamilies" }}
+  {{- range $name := concat (list "ipFamilies") (ternary (list "loadBalancerSourceRanges") list $balanced) }}
   {{- with get $service $name }}
   {{ $name }}:
     {{- toYaml . | nindent 4 }}

@@ -3,9 +3,9 @@
 {{- define "bellwire.validate.drain" -}}
 {{- range $component := include "bellwire.components" . | fromJsonArray -}}
 {{- $own := get $.Values $component -}}
-{{- $least := add (int $own.drain.preStopSeconds) (int $own.drain.seconds) 10 -}}
+{{- $least := add (int $own.drain.preStopSeconds) (int $own.drain.seconds) 30 -}}
 {{- if lt (int $own.terminationGracePeriodSeconds) (int $least) -}}
-{{ println (printf "%s.terminationGracePeriodSeconds is %v, but must be at least %d: drain.preStopSeconds + drain.seconds + 10. Else pods are killed while they hand over their tabs." $component $own.terminationGracePeriodSeconds (int $least)) }}
+{{ println (printf "%s.terminationGracePeriodSeconds is %v, but must be at least %d: drain.preStopSeconds + drain.seconds + 30. Else pods are killed before their last writes are done." $component $own.terminationGracePeriodSeconds (int $least)) }}
 {{- end -}}
 {{- end -}}
 {{- end -}}
@@ -157,6 +157,19 @@
 {{- if and $pdb.enabled $hasMin $hasMax -}}
 {{ println (printf "%s.podDisruptionBudget has minAvailable and maxUnavailable: Kubernetes takes one of the two." $component) }}
 {{- end -}}
+{{- $fewest := include "bellwire.fewest" $own | int -}}
+{{- if and $pdb.enabled (gt $fewest 1) -}}
+{{- if and $hasMax (eq (toString $pdb.maxUnavailable | trimSuffix "%" | int) 0) -}}
+{{ println (printf "%s.podDisruptionBudget.maxUnavailable is %v, but must be at least 1: else no node with such a pod could ever be drained." $component (include "bellwire.text" $pdb.maxUnavailable)) }}
+{{- end -}}
+{{- /* Kubernetes rounds a part of the pods up. */ -}}
+{{- $text := include "bellwire.text" $pdb.minAvailable -}}
+{{- $number := trimSuffix "%" $text | int -}}
+{{- $stay := ternary (div (add (mul $number $fewest) 99) 100 | int) $number (hasSuffix "%" $text) -}}
+{{- if and $hasMin (ge $stay $fewest) -}}
+{{ println (printf "%s.podDisruptionBudget.minAvailable is %s, but must leave one of %d pods: else no node with such a pod could ever be drained." $component $text $fewest) }}
+{{- end -}}
+{{- end -}}
 {{- end -}}
 {{- with .Values.gateway.autoscaling -}}
 {{- if and .enabled (eq (int64 .connections.target) 0) (eq (int64 .cpu) 0) -}}
@@ -196,6 +209,10 @@
 {{- if and (has $affinity.controller $ingress) (not .Values.gateway.ingress.enabled) -}}
 {{ println (printf "gateway.affinityByUser.controller=%s needs gateway.ingress.enabled." $affinity.controller) }}
 {{- end -}}
+{{- $controller := .Values.gateway.ingress.controller -}}
+{{- if and (has $affinity.controller $ingress) $controller (ne $controller $affinity.controller) -}}
+{{ println (printf "gateway.affinityByUser.controller=%s and gateway.ingress.controller=%s are not the same: one Ingress has one controller." $affinity.controller $controller) }}
+{{- end -}}
 {{- end -}}
 {{- if and .Values.metrics.podMonitor.enabled .Values.metrics.serviceMonitor.enabled -}}
 {{ println "metrics.podMonitor.enabled and metrics.serviceMonitor.enabled are both set: everything would be counted twice." }}
@@ -209,8 +226,12 @@
 {{- end -}}
 
 {{/* Settings that the chart must know itself, and the value that they have. */}}
+{{- define "bellwire.madeSettings" -}}
+{{- dict "listen" "listenAddress" "ingest-listen" "listenAddress" "admin-listen" "listenAddress" "log" "rabbitmq, or standalone.persistence" "amqp-user-file" "rabbitmq" "amqp-password-file" "rabbitmq" "amqp-ca-file" "rabbitmq" "shards" "shards.count" "shards-also" "shards.next" "drain-seconds" "drain.seconds of the component" "tls-cert-file" "tls" "tls-key-file" "tls" "admin-tls" "tls.admin" "shared-key" "openitcockpit.sharedKey, because secrets are files" "shared-key-file" "openitcockpit.sharedKey" "mysql-file" "openitcockpit.mysql" "ingest-tokens-file" "ingest.tokens" "jwt-keys-file" "jwt" | toJson -}}
+{{- end -}}
+
 {{- define "bellwire.validate.config" -}}
-{{- $known := dict "listen" "listenAddress" "ingest-listen" "listenAddress" "admin-listen" "listenAddress" "log" "rabbitmq, or standalone.persistence" "amqp-user-file" "rabbitmq" "amqp-password-file" "rabbitmq" "amqp-ca-file" "rabbitmq" "shards" "shards.count" "shards-also" "shards.next" "drain-seconds" "drain.seconds of the component" "tls-cert-file" "tls" "tls-key-file" "tls" "admin-tls" "tls.admin" "shared-key" "openitcockpit.sharedKey: a secret does not belong into a ConfigMap" "shared-key-file" "openitcockpit.sharedKey" "mysql-file" "openitcockpit.mysql" "ingest-tokens-file" "ingest.tokens" "jwt-keys-file" "jwt" -}}
+{{- $known := include "bellwire.madeSettings" . | fromJson -}}
 {{- $maps := dict "config" .Values.config "gateway.config" .Values.gateway.config "ingest.config" .Values.ingest.config "standalone.config" .Values.standalone.config -}}
 {{- range $path := keys $maps | sortAlpha -}}
 {{- range $name, $value := get $maps $path -}}
@@ -220,8 +241,22 @@
 {{- end -}}
 {{- end -}}
 {{- range $component := list "gateway" "ingest" "standalone" -}}
-{{- if hasKey (get $.Values $component).extraEnv "BELLWIRE_CONFIG" -}}
-{{ println (printf "%s.extraEnv must not have BELLWIRE_CONFIG: it names the file that the chart makes; use config." $component) }}
+{{- include "bellwire.validate.extra" (dict "component" $component "own" (get $.Values $component) "known" (set (deepCopy $known) "config" "config")) -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Environment and flags come before the file, so they must not have these settings either. Takes component, own, known. */}}
+{{- define "bellwire.validate.extra" -}}
+{{- range $name := keys .own.extraEnv | sortAlpha -}}
+{{- $setting := trimPrefix "BELLWIRE_" $name | lower | replace "_" "-" -}}
+{{- if and (hasPrefix "BELLWIRE_" $name) (hasKey $.known $setting) -}}
+{{ println (printf "%s.extraEnv must not have %s; the chart's value is %s." $.component $name (get $.known $setting)) }}
+{{- end -}}
+{{- end -}}
+{{- range $argument := .own.extraArgs -}}
+{{- $setting := regexFind "^--[^=]+" $argument | trimPrefix "--" -}}
+{{- if hasKey $.known $setting -}}
+{{ println (printf "%s.extraArgs must not have --%s; the chart's value is %s." $.component $setting (get $.known $setting)) }}
 {{- end -}}
 {{- end -}}
 {{- end -}}

@@ -163,7 +163,7 @@ fn there_is_room_for_so_many_and_the_last_says_what_is_missing() {
     assert_eq!(notifies(alerts).iter().filter(|notify| !body(notify).is_empty()).count(), 3);
 }
 
-/// They were once taken for alerts for which there was no room, and a request of nothing else for one without users.
+/// One of more is neither an alert for which there is no room nor one without users, also where a request has no other.
 #[test]
 fn an_alert_has_so_many_users() {
     let crowd = |users: usize| (0..users).map(|n| n.to_string()).collect::<Vec<_>>().join(",");

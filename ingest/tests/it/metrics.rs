@@ -114,7 +114,7 @@ async fn refused_requests_are_counted_by_their_reason() {
     assert_eq!(result(&handle, "invalid"), 0, "a refused request has no notifications");
 }
 
-/// Too many users were once told to be none.
+/// Too many users are another reason than none.
 #[tokio::test]
 async fn alerts_that_become_nothing_are_counted_by_why_and_their_sender_is_told() {
     let recorder = PrometheusBuilder::new().build_recorder();

@@ -85,7 +85,7 @@ fn whole() -> Answer {
         browsers,
         browsers_left_out: 3,
     };
-    Answer { user: Some(user), not_sending: vec![2], left_out: 5, ..answer(stories) }
+    Answer { user: Some(user), not_sending: vec!["bellwire.v1.4.2".to_owned()], left_out: 5, ..answer(stories) }
 }
 
 #[test]

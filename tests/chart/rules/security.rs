@@ -102,12 +102,12 @@ pub(super) const RULES: &[Rule] = &[
                     found.push(format!("{} has no settings", pod.of));
                     continue;
                 };
-                if grace < before.unwrap_or(0) + drain + 10 {
-                    found.push(format!("{}: {grace} s for {before:?} + {drain} + 10", pod.of));
+                if grace < before.unwrap_or(0) + drain + 30 {
+                    found.push(format!("{}: {grace} s for {before:?} + {drain} + 30", pod.of));
                 }
             }
         },
-        plant: |objects| edit(objects, "Deployment", "/spec/template/spec/terminationGracePeriodSeconds", json!(19)),
+        plant: |objects| edit(objects, "Deployment", "/spec/template/spec/terminationGracePeriodSeconds", json!(159)),
     },
     Rule {
         name: "pods live on while the broker is away",

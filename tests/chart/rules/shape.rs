@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::Rule;
 use super::wiring::edit;
-use crate::objects::{Object, list, pairs, text};
+use crate::objects::{Object, Objects, list, pairs, text};
 
 pub(super) const RULES: &[Rule] = &[
     Rule {
@@ -135,6 +135,49 @@ pub(super) const RULES: &[Rule] = &[
         plant: |objects| edit(objects, "Deployment", "/spec/strategy/rollingUpdate/maxUnavailable", json!("25%")),
     },
     Rule {
+        name: "budgets let nodes be drained",
+        check: |objects, found| {
+            for budget in objects.kind("PodDisruptionBudget") {
+                let Some(fewest) = fewest(objects, budget.name()) else { continue };
+                let may = |value: &Value| of_pods(value, fewest).is_some_and(|number| number > 0);
+                let must = |value: &Value| of_pods(value, fewest).is_some_and(|number| number < fewest);
+                let spec = &budget.0["spec"];
+                if !spec.get("maxUnavailable").map(may).or_else(|| spec.get("minAvailable").map(must)).unwrap_or(true) {
+                    found.push(format!("{budget}: {spec} of {fewest}"));
+                }
+            }
+        },
+        plant: |objects| edit(objects, "PodDisruptionBudget", "/spec/maxUnavailable", json!("0%")),
+    },
+    Rule {
+        name: "Services have only what fits to their type",
+        check: |objects, found| {
+            for service in objects.kind("Service") {
+                let not: &[&str] = match text(&service.0, "/spec/type") {
+                    "LoadBalancer" => &[],
+                    "NodePort" => &["loadBalancerClass", "loadBalancerSourceRanges"],
+                    _ => &["loadBalancerClass", "loadBalancerSourceRanges", "externalTrafficPolicy"],
+                };
+                let wrong = not.iter().filter(|name| service.0["spec"].get(**name).is_some());
+                found.extend(wrong.map(|name| format!("{service}: {name}")));
+            }
+        },
+        plant: |objects| {
+            edit(objects, "Service", "/spec", json!({"type": "ClusterIP", "externalTrafficPolicy": "Local"}));
+        },
+    },
+    Rule {
+        name: "a broken pod does not keep a StatefulSet from its repair",
+        check: |objects, found| {
+            let ordered = objects.kind("StatefulSet").filter(|set| set.0["spec"]["podManagementPolicy"] != "Parallel");
+            found.extend(ordered.map(Object::to_string));
+        },
+        plant: |objects| {
+            let set = json!({"apiVersion": "apps/v1", "kind": "StatefulSet", "spec": {"replicas": 1}});
+            objects.0.push(Object(set, String::new()));
+        },
+    },
+    Rule {
         name: "policies say what goes out",
         check: |objects, found| {
             for policy in objects.kind("NetworkPolicy") {
@@ -164,6 +207,22 @@ pub(super) const RULES: &[Rule] = &[
         plant: |objects| edit(objects, "ConfigMap", "/data", json!({"a": "x".repeat(1_000_000)})),
     },
 ];
+
+/// Fewest pods of the workload with this name.
+fn fewest(objects: &Objects, name: &str) -> Option<u64> {
+    let of = |kind: &str, pointer: &str| objects.find(kind, name)?.0.pointer(pointer)?.as_u64();
+    of("HorizontalPodAutoscaler", "/spec/minReplicas")
+        .or_else(|| of("ScaledObject", "/spec/minReplicaCount"))
+        .or_else(|| of("Deployment", "/spec/replicas"))
+}
+
+/// A number of pods, or a part of them, which Kubernetes rounds up.
+fn of_pods(value: &Value, pods: u64) -> Option<u64> {
+    match value.as_str().and_then(|text| text.strip_suffix('%')) {
+        Some(percent) => Some((percent.parse::<u64>().ok()? * pods).div_ceil(100)),
+        None => value.as_u64(),
+    }
+}
 
 fn twice(what: &str, names: impl Iterator<Item = String>, found: &mut Vec<String>) {
     let mut seen = BTreeSet::new();

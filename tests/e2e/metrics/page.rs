@@ -10,7 +10,7 @@ use bellwire_testkit::{http, ports};
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
-use crate::support::standalone;
+use crate::support::{PATIENCE, standalone};
 
 /// A standalone with every setting that brings metrics of its own. Its database need not be there.
 fn everything(folder: &Path) -> Setup {
@@ -116,7 +116,9 @@ async fn every_series_is_there_from_the_start() {
     let folder = tempfile::tempdir().unwrap();
     let everything = everything(folder.path()).start().await.unwrap();
     // RabbitMQ's own are there before RabbitMQ is.
-    let ingest = Setup::new("ingest", &format!("amqp://{}", ports::free())).start().await.unwrap();
+    let ingest = Setup::new("ingest", &format!("amqp://{}", ports::free())).begin().unwrap();
+    // Listening is the last of what it does before it waits for RabbitMQ.
+    ingest.process().line(" listening ", PATIENCE).await.unwrap();
     let pages = [page_of(&everything).await, page_of(&ingest).await];
     for page in &pages {
         is_well(page).await;

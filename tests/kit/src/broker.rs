@@ -123,7 +123,9 @@ impl Broker {
 
     /// Freezes the node (SIGSTOP): connections stay open and nothing answers.
     pub async fn freeze(&mut self) -> Result<()> {
-        self.node.as_mut().context("rabbitmq does not run")?.signal("STOP").await
+        let node = self.node.as_mut().context("rabbitmq does not run")?;
+        node.signal("STOP").await?;
+        node.stopped("beam.smp").await
     }
 
     /// Ends [`Broker::freeze`].

@@ -12,12 +12,13 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
 use crate::backoff::{Backoff, LOG_PAUSE_MAX};
-use crate::metrics::{LOG_RECONNECTS, LOG_UP};
+use crate::metrics::LOG_RECONNECTS;
 
 use super::dial::{Attempt, Socket, dial};
 use super::live::{Live, answers};
 use super::settings::{RabbitSettings, shown};
 use super::topology::{Topology, TopologyError};
+use super::up::Up;
 
 /// For a node to answer: TCP, TLS and login together. Declaring has its own ([`Topology::deadline`]).
 const CONNECT_DEADLINE: Duration = Duration::from_secs(3);
@@ -29,14 +30,14 @@ const STEADY: Duration = LOG_PAUSE_MAX;
 const MEND_EVERY: Duration = Duration::from_secs(5);
 
 /// What a connection is for.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Side {
     Append,
     Read,
 }
 
 impl Side {
-    fn label(self) -> &'static str {
+    pub(super) fn label(self) -> &'static str {
         match self {
             Self::Append => "append",
             Self::Read => "read",
@@ -68,7 +69,7 @@ impl Link {
         stop: &CancellationToken,
     ) -> Self {
         let (tell, state) = watch::channel(State::Connecting);
-        let keeper = Keeper { settings, topology, side, tell };
+        let keeper = Keeper { settings, topology, side, up: Up::new(side), tell };
         let stop = stop.clone();
         tokio::spawn(async move {
             stop.run_until_cancelled(keeper.keep()).await;
@@ -103,6 +104,7 @@ struct Keeper {
     settings: Arc<RabbitSettings>,
     topology: Topology,
     side: Side,
+    up: Up,
     tell: watch::Sender<State>,
 }
 
@@ -111,7 +113,7 @@ type Made = (Live, mpsc::Receiver<String>);
 
 impl Keeper {
     fn tell(&self, state: State) {
-        LOG_UP.with(&[self.side.label()]).set(f64::from(u8::from(matches!(state, State::Up(_)))));
+        self.up.set(matches!(state, State::Up(_)));
         self.tell.send_replace(state);
     }
 

@@ -165,3 +165,24 @@ fn where_a_tab_was_greeted_means_nothing_in_another_log() {
     node.run(7_000, true);
     assert!(node.may_send(), "what stands before the old place is not skipped");
 }
+
+/// A position in a log that is gone covers offsets of the next one by chance.
+#[test]
+fn positions_of_a_log_that_is_gone_say_nothing_of_what_was_had() {
+    let mut node = Node::with_a_tab();
+    let id = NotificationId::try_new("n").unwrap();
+    let had = |node: &Node, generation, position| {
+        node.replica.has_had(&user(), &browser_id("x"), (generation, Position::from_u64(position)), &id)
+    };
+    let old = node.replica.reached().generation;
+    assert!(had(&node, old, 1_000));
+    node.replica.on_replaced();
+    node.next = 0;
+    node.replica.on_caught_up(node.now);
+    node.run(node.now + 2_000, true);
+    node.notify("n");
+    let new = node.replica.reached().generation;
+    assert!(!had(&node, old, 1_000), "of the old log");
+    assert!(!had(&node, new, 0));
+    assert!(had(&node, new, 1_000));
+}

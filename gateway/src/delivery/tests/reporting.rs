@@ -103,6 +103,28 @@ fn progress_and_stalls_are_told() {
     assert!(!desk.world.machine.view(tab(A, 1)).unwrap().stalled);
 }
 
+/// What a session passes over says that its browser has it, not that the tab lives.
+#[test]
+fn what_is_passed_over_ends_no_stall_and_is_told_with_the_next_proof() {
+    let mut desk = Desk::new();
+    desk.open(1);
+    let reports = desk.make();
+    desk.read(reports);
+    let n = desk.world.notify("n");
+    desk.reporter.pass(1, Position::after(n));
+    let reports = desk.make();
+    assert_eq!(reports[0].entries, [Line::Confirmed { session: 1, upto: n }]);
+    desk.read(reports);
+    desk.reporter.stall(1);
+    let reports = desk.make();
+    desk.read(reports);
+    let m = desk.world.notify("m");
+    desk.reporter.pass(1, Position::after(m));
+    assert!(desk.lines().is_empty(), "the others would take it for a proof");
+    assert!(desk.reporter.confirm(1, Position::after(m)), "it is stalled until then");
+    assert_eq!(desk.lines(), [Line::Confirmed { session: 1, upto: m }]);
+}
+
 #[test]
 fn a_tab_that_lives_but_has_had_nothing_is_good_again() {
     let mut desk = Desk::new();

@@ -420,3 +420,26 @@ fn users_without_anything_are_forgotten() {
     assert_eq!(world.machine.users.len(), 0);
     assert_eq!(world.machine.held_bytes(), 0);
 }
+
+/// A session that is behind what gave way may have passed over it: only a proof says that it was had.
+#[test]
+fn what_gave_way_was_had_only_by_who_proved_it() {
+    let mut world = World::with(Limits { user_entries: 2, ..limits() });
+    world.begin(A);
+    let session = tab(A, 1);
+    world.open(session, "x");
+    let id = |id: &str| NotificationId::try_new(id).unwrap();
+    let had = |world: &World, name: &str, upto| world.machine.has_had(&user(), &browser_id("x"), upto, &id(name));
+    let first = world.notify("proved");
+    world.confirm(session, first);
+    world.notify("gone");
+    world.notify("held");
+    let last = Position::after(world.notify("last"));
+    assert!(had(&world, "proved", last) && had(&world, "proved", Position::default()));
+    assert!(!had(&world, "gone", last), "it was never sent");
+    assert!(had(&world, "held", last) && !had(&world, "held", Position::default()));
+    assert!(!had(&world, "unknown", last));
+    // A tab of the browser asks before its own announcement is read.
+    world.close(session);
+    assert!(had(&world, "proved", Position::default()));
+}

@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
@@ -10,6 +11,8 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use tokio::sync::watch;
 use tokio::time::timeout;
+
+use crate::eventually::eventually;
 
 const SIGNAL_DEADLINE: Duration = Duration::from_secs(10);
 
@@ -96,9 +99,37 @@ impl Group {
         Ok(())
     }
 
+    /// Waits until each thread of the group's programs of this name is stopped: on a busy machine one may run on for a while.
+    pub(super) async fn stopped(&self, name: &str) -> Result<()> {
+        let group = self.supervisor.id().to_string();
+        let all = || async { Ok(threads(&group, name)?.iter().all(|state| state == "T").then_some(())) };
+        eventually("the signal's effect", SIGNAL_DEADLINE, all).await
+    }
+
     pub(super) fn last_words(&self) -> String {
         self.output.lock().map(|lines| lines.join("\n")).unwrap_or_default()
     }
+}
+
+/// The states of all threads of a process group's programs of this name (proc(5)).
+fn threads(group: &str, name: &str) -> Result<Vec<String>> {
+    let mut states = Vec::new();
+    for process in std::fs::read_dir("/proc")?.flatten() {
+        let fields = |path: &Path| -> Option<Vec<String>> {
+            let stat = std::fs::read_to_string(path.join("stat")).ok()?;
+            let (head, rest) = stat.rsplit_once(") ")?;
+            head.ends_with(&format!("({name}")).then(|| rest.split(' ').map(str::to_owned).collect())
+        };
+        if fields(&process.path()).is_none_or(|fields| fields.get(2).is_none_or(|of| of != group)) {
+            continue;
+        }
+        for thread in std::fs::read_dir(process.path().join("task"))?.flatten() {
+            let stat = std::fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+            states.extend(stat.rsplit_once(") ").and_then(|(_, rest)| rest.split(' ').next().map(str::to_owned)));
+        }
+    }
+    ensure!(!states.is_empty(), "there is no {name} in the group");
+    Ok(states)
 }
 
 impl Drop for Group {
