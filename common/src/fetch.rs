@@ -290,8 +290,8 @@ mod tests {
         let url = served(router).await;
         let client = Client::try_new(&terms()).unwrap();
         assert!(matches!(client.get(&format!("{url}/long"), &[]).await, Err(FetchError::TooLarge(64))));
-        let client = Client::try_new(&Terms { timeout: Duration::from_millis(50), ..terms() }).unwrap();
-        assert!(matches!(client.get(&format!("{url}/slow"), &[]).await, Err(FetchError::Timeout(_))));
+        let hasty = Client::try_new(&Terms { timeout: Duration::from_millis(50), ..terms() }).unwrap();
+        assert!(matches!(hasty.get(&format!("{url}/slow"), &[]).await, Err(FetchError::Timeout(_))));
         let nobody = client.get("http://127.0.0.1:1/", &[]).await;
         assert!(matches!(nobody, Err(FetchError::Failed(_))), "{nobody:?}");
     }

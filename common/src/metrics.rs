@@ -133,7 +133,7 @@ catalogue! {
     Histogram GATEWAY_WRITE_SECONDS = "bellwire_gateway_write_seconds", "From the reading of a notification to its frame written to a tab that was open then.", [], LATENCY_BUCKETS;
     Histogram GATEWAY_CONFIRM_SECONDS = "bellwire_gateway_confirm_seconds", "From the write to the proof: link is the browser's pong, page is the page's own answer.",
         [LabelSet { name: "proof", values: &["link", "page"] }], LATENCY_BUCKETS;
-    Histogram GATEWAY_DELIVERY_SECONDS = "bellwire_gateway_delivery_seconds", "From the acceptance by ingest to the proof (two machines' clocks), of each burst to a tab the oldest; tab says whether that was open when this node read the notification, or opened later.",
+    Histogram GATEWAY_DELIVERY_SECONDS = "bellwire_gateway_delivery_seconds", "From the acceptance by ingest to the proof (two machines' clocks), of each burst to a tab the oldest; tab says whether that was open when this node read the notification, or opened later. Event streams have no proof of the link of their own.",
         [LabelSet { name: "proof", values: &["link", "page"] }, LabelSet { name: "tab", values: &["open", "opened_later"] }], LATENCY_BUCKETS;
     Counter GATEWAY_TESTS = "bellwire_gateway_tests_total", "Test notifications asked for by tabs, by what became of them.",
         [LabelSet { name: "result", values: &["sent", "limited", "unavailable"] }];
