@@ -221,6 +221,8 @@ impl Pod {
         if list(own, "/capabilities/drop").iter().any(|name| name == "ALL") {
             words.extend(["--bounding-set=-all".to_owned(), "--inh-caps=-all".to_owned()]);
         }
+        // With another user the kernel forgets what `unshare --kill-child` has asked for.
+        words.push("--pdeathsig=KILL".to_owned());
         Ok(words)
     }
 
