@@ -36,7 +36,8 @@ pub(crate) struct Ledger {
 #[derive(Debug, Clone, Copy)]
 struct Write {
     number: u64,
-    layout: Layout,
+    /// The logs that it is of: one, or both where it stands for those before it that are not remembered.
+    of: [bool; Layout::ALL.len()],
     /// What had been written when this was.
     written: [Position; Layout::ALL.len()],
 }
@@ -68,10 +69,10 @@ impl Ledger {
     pub(crate) fn on_written(&mut self, layout: Layout, upto: Position) -> Position {
         self.pass_over(layout, upto);
         self.number += 1;
-        if self.writes.len() >= WRITES_MAX {
-            self.writes.pop_back();
-        }
-        self.writes.push_back(Write { number: self.number, layout, written: self.written });
+        let forgotten = if self.writes.len() >= WRITES_MAX { self.writes.pop_back() } else { None };
+        let mut of = forgotten.map_or([false; Layout::ALL.len()], |write| write.of);
+        of[layout as usize] = true;
+        self.writes.push_back(Write { number: self.number, of, written: self.written });
         Position::from_u64(self.number)
     }
 
@@ -85,7 +86,7 @@ impl Ledger {
     /// written stands for nothing new.
     pub(crate) fn number_of(&self, layout: Layout, upto: Position) -> Position {
         let proved = self.writes.front().map_or(self.number, |first| first.number - 1);
-        let is_had = |write: &&Write| write.layout == layout && write.written[layout as usize] <= upto;
+        let is_had = |write: &&Write| write.of[layout as usize] && write.written[layout as usize] <= upto;
         let found = self.writes.iter().rev().find(is_had).filter(|_| upto <= self.written(layout));
         Position::from_u64(found.map_or(proved, |write| write.number))
     }
@@ -103,9 +104,12 @@ impl Ledger {
     pub(crate) fn on_replaced(&mut self, layout: Layout) {
         let index = layout as usize;
         (self.written[index], self.proved[index]) = (Position::default(), Position::default());
+        for write in &mut self.writes {
+            write.written[index] = Position::default();
+            write.of[index] = false;
+        }
         // An acknowledgement that is on its way must find none of these.
-        self.writes.retain(|write| write.layout != layout);
-        self.writes.iter_mut().for_each(|write| write.written[index] = Position::default());
+        self.writes.retain(|write| write.of.contains(&true));
         self.settle();
     }
 

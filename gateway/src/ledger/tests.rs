@@ -73,6 +73,22 @@ fn a_page_that_proves_nothing_holds_little() {
     assert_eq!((ledger.proved(Own), ledger.proved(Also)), (P(2_560), P(2_559)));
 }
 
+/// Only the last of many writes is remembered; that it was of the log that went must not make the others had.
+#[test]
+fn what_is_owed_of_the_other_log_is_owed_when_one_is_replaced() {
+    let mut ledger = Ledger::default();
+    let last = WRITES_MAX as u64 + 10;
+    for number in 1..=last {
+        ledger.on_written(Own, P(number));
+    }
+    ledger.on_written(Also, P(1));
+    ledger.on_proved(P(WRITES_MAX as u64 - 1));
+    ledger.on_replaced(Also);
+    assert_eq!(ledger.proved(Own), P(WRITES_MAX as u64 - 1), "ten are on their way");
+    ledger.on_proved(P(last + 1));
+    assert_eq!(ledger.proved(Own), P(last));
+}
+
 /// What a session does, and what its tab answers; positions of proofs and acknowledgements are such as the tab was told.
 #[derive(Debug, Clone)]
 enum Step {
