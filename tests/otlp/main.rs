@@ -144,7 +144,7 @@ async fn a_collector_that_does_not_answer_holds_up_nothing() {
 #[tokio::test]
 async fn a_collector_that_is_away_is_told_of_once_and_so_is_its_return() {
     let address = ports::free();
-    let node = at_once(setup("standalone", "memory:", &format!("http://{address}"))).start().await.unwrap();
+    let node = at_once(setup("standalone", "memory:", &format!("http://us:secret@{address}"))).start().await.unwrap();
     let tab = open(&node, Front::V2, "one").await;
     send(node.listen, "first").await;
     tab.wait_shown(1).await.unwrap();
@@ -160,6 +160,7 @@ async fn a_collector_that_is_away_is_told_of_once_and_so_is_its_return() {
     node.process().line("the collector takes traces again", PATIENCE).await.unwrap();
     let output = node.process().output();
     assert_eq!(output.matches(words).count(), 1, "{output}");
+    assert!(!output.contains("secret"), "{output}");
     server.abort();
 }
 
@@ -169,7 +170,9 @@ async fn settings_that_cannot_be_used_are_named() {
         ("OTEL_TRACES_SAMPLER_ARG", "1.5", "must be a number from 0 to 1"),
         ("OTEL_TRACES_SAMPLER", "jaeger_remote", "must be always_on, always_off or traceidratio"),
         ("OTEL_EXPORTER_OTLP_TIMEOUT", "soon", "must be milliseconds from 1 to 600000"),
-        ("OTEL_EXPORTER_OTLP_CERTIFICATE", "nowhere.pem", "No such file"),
+        ("OTEL_EXPORTER_OTLP_CERTIFICATE", "nowhere.pem", "nowhere.pem: No such file"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://us:secret@no where", "must be an address such as"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "us:secret@collector:4318", "must be an address such as"),
     ] {
         let mut command = Command::new(binary("bellwire"));
         command.args(["standalone", "--log", "memory:", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"]);
@@ -177,6 +180,6 @@ async fn settings_that_cannot_be_used_are_named() {
         let output = command.kill_on_drop(true).output().await.unwrap();
         let error = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(64), "{name}: {error}");
-        assert!(error.contains(name) && error.contains(words), "{name}: {error}");
+        assert!(error.contains(name) && error.contains(words) && !error.contains("secret"), "{name}: {error}");
     }
 }

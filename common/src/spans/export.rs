@@ -1,6 +1,7 @@
 //! Sends spans by OTLP over HTTP, in batches, from a thread of its own with a bounded queue: who records one never waits.
 
 use std::fmt;
+use std::path::Path;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -17,11 +18,13 @@ use opentelemetry_sdk::trace::{
 };
 use tracing::{info, warn};
 use ureq::Agent;
+use ureq::http::Uri;
 
 use super::ids::{Ratio, SAMPLER, SAMPLER_ARG, TraceIds, WrongRatio};
 use super::{ENDPOINT, Span, Step, TRACES_ENDPOINT, Traced};
 use crate::fetch::{Client, Terms};
 use crate::settings::{Invalid, Problem};
+use crate::watched::{FILE_BYTES_MAX, read_bounded};
 
 const DISABLED: &str = "OTEL_SDK_DISABLED";
 const TIMEOUT: &str = "OTEL_EXPORTER_OTLP_TIMEOUT";
@@ -32,6 +35,9 @@ const TRACES_CERTIFICATE: &str = "OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE";
 const TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
 /// A collector has little to say.
 const ANSWER_BYTES_MAX: u64 = 64 * 1024;
+
+/// Without the address: it may have a password in it.
+const NO_ADDRESS: &str = "must be an address such as http://collector:4318";
 
 static TRACER: OnceLock<Tracer> = OnceLock::new();
 
@@ -48,6 +54,9 @@ pub fn start(env: &dyn Fn(&str) -> Option<String>) -> Result<(), Invalid> {
     let Some((name, endpoint)) = set(TRACES_ENDPOINT).or_else(|| set(ENDPOINT)).filter(|_| !disabled) else {
         return Ok(());
     };
+    if !is_address(&endpoint) {
+        return Err(wrong(name, NO_ADDRESS));
+    }
     let ratio = Ratio::read(env(SAMPLER).as_deref(), env(SAMPLER_ARG).as_deref())
         .map_err(|WrongRatio(name, must)| wrong(name, must))?;
     let (timeout, ca) =
@@ -56,18 +65,18 @@ pub fn start(env: &dyn Fn(&str) -> Option<String>) -> Result<(), Invalid> {
         timeout: timeout.map_or(Ok(TIMEOUT_DEFAULT), |(name, value)| timeout_of(name, &value))?,
         concurrency: 1,
         answer_bytes_max: ANSWER_BYTES_MAX,
-        ca: ca.map(|(name, file)| std::fs::read_to_string(file).map_err(|error| wrong(name, error))).transpose()?,
+        ca: ca.as_ref().map(|(name, file)| authorities(name, file)).transpose()?,
     };
-    let client = Client::to(&endpoint, &terms).map_err(|error| wrong(name, error))?;
+    let client = Client::to(&endpoint, &terms).map_err(|error| wrong(ca.map_or(name, |(name, _)| name), error))?;
     let collector = Collector { agent: client.agent().clone(), failing: AtomicBool::new(false) };
     let exporter = SpanExporter::builder().with_http().with_http_client(collector).build();
-    let exporter = exporter.map_err(|error| wrong(name, error))?;
+    let exporter = exporter.map_err(|_| wrong(name, NO_ADDRESS))?;
     // Size of the queue and of a batch, and how often one is sent: `OTEL_BSP_...`.
     let mut batches = BatchSpanProcessor::builder(Silent(exporter)).build();
     batches.set_resource(&resource());
     let scope = InstrumentationScope::builder("bellwire").with_version(env!("CARGO_PKG_VERSION")).build();
     if TRACER.set(Tracer { ratio, scope, batches }).is_ok() {
-        info!(%endpoint, "sending traces");
+        info!(by = name, "sending traces");
     }
     Ok(())
 }
@@ -157,6 +166,17 @@ fn resource() -> Resource {
     }
     let attributes = named.iter().map(|(key, value)| KeyValue::new(key.clone(), value.clone()));
     Resource::builder_empty().with_attributes(attributes).with_service_name("bellwire").build()
+}
+
+/// The exporter would take its own default for one that is none.
+fn is_address(text: &str) -> bool {
+    let scheme = |uri: &Uri| matches!(uri.scheme_str(), Some("http" | "https"));
+    text.parse::<Uri>().is_ok_and(|uri| scheme(&uri) && uri.host().is_some())
+}
+
+fn authorities(name: &str, file: &str) -> Result<String, Invalid> {
+    let pem = read_bounded(Path::new(file), FILE_BYTES_MAX).map_err(|error| wrong(name, format!("{file}: {error}")))?;
+    String::from_utf8(pem).map_err(|_| wrong(name, format!("{file} is no PEM file")))
 }
 
 fn timeout_of(name: &str, value: &str) -> Result<Duration, Invalid> {
