@@ -1,11 +1,12 @@
-//! The steps of a notification as spans of one trace, from its acceptance to the tab's proof. Nodes that do not talk to each
+//! The steps of a notification as spans of one trace, from the engine's notify to the tab's proof. Nodes that do not talk to each
 //! other make spans of the same trace: see [`ids`].
 //!
 //! Without the feature `otlp` nothing is traced, and what asks for it is compiled to nothing.
 
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
+use serde::Deserialize;
 
 use crate::ids::{NodeId, NotificationId, Shard, UserId};
 use crate::record::Record;
@@ -33,6 +34,12 @@ pub struct Traced {
     id: NotificationId,
 }
 
+/// What of a notification's payload says when it was made.
+#[derive(Deserialize)]
+struct Timed {
+    timestamp: u64,
+}
+
 /// A step that has ended.
 #[derive(Debug, Clone, Copy)]
 pub struct Span {
@@ -40,7 +47,8 @@ pub struct Span {
     pub step: Step,
     /// The notification's shard.
     pub shard: Shard,
-    /// By this machine's clock, except the start of [`Step::Read`]: that is ingest's.
+    /// By this machine's clock, except the start of [`Step::Notify`], which is the engine's, and of [`Step::Read`], which is
+    /// ingest's.
     pub began: SystemTime,
     /// See [`Span::began`].
     pub ended: SystemTime,
@@ -57,6 +65,9 @@ pub struct Span {
 /// Steps of a notification. All but the first are children of it, though they end after it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
+    /// From the notification's own time, in whole seconds, to the request: what the engine, the command, its tries and its spool
+    /// took.
+    Notify,
     /// From the request to the log's word that it is safe.
     Accept,
     /// Into the log.
@@ -81,15 +92,17 @@ impl Traced {
         keeps(ids).then(|| Self { ids, id: id.clone() })
     }
 
-    /// The notification of an encoded record.
+    /// The notification of an encoded record, and its own time.
     #[inline]
     #[must_use]
-    pub fn of_record(record: &Bytes) -> Option<Self> {
+    pub fn of_record(record: &Bytes) -> Option<(Self, SystemTime)> {
         if !is_on() {
             return None;
         }
         let Ok(Record::Notify(notify)) = Record::decode(record.clone()) else { return None };
-        Self::of(&notify.user, &notify.id)
+        let traced = Self::of(&notify.user, &notify.id)?;
+        let Timed { timestamp } = serde_json::from_slice(&notify.payload).ok()?;
+        Some((traced, UNIX_EPOCH + Duration::from_secs(timestamp)))
     }
 
     /// Says that one of its steps has ended.

@@ -227,11 +227,12 @@ impl Ingest {
         let appended = self.append(shard, records).await;
         if !traced.is_empty() {
             let (began, started, ended) = (spans::wall(began), spans::wall(started), std::time::SystemTime::now());
-            for traced in traced {
+            for (traced, made) in traced {
                 let append = Span { failed: !appended, ..Span::new(Step::Append, shard, started, ended) };
                 traced.record(&append);
-                // Its sender tries again, and that which is accepted is the trace's first span.
+                // Else its sender tries again.
                 if appended {
+                    traced.record(&Span::new(Step::Notify, shard, made.min(began), began));
                     traced.record(&Span::new(Step::Accept, shard, began, ended));
                 }
             }

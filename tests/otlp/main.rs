@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::net::{SocketAddr, TcpListener};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use bellwire_testkit::bellwire::{Bellwire, Setup};
 use bellwire_testkit::broker::Broker;
@@ -34,10 +35,13 @@ async fn open(node: &Bellwire, front: Front, browser: &str) -> Tab {
     Profile::new(front, USER, browser, node.listen).open().await.unwrap()
 }
 
-async fn send(address: SocketAddr, id: &str) {
-    let body = json!({ "id": id, "user": USER, "kind": "message", "title": "a secret", "body": "of theirs" });
+/// Sends what was made half a minute ago, and gives the second of that.
+async fn send(address: SocketAddr, id: &str) -> u64 {
+    let made = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() - 30;
+    let body = json!({ "id": id, "user": USER, "timestamp": made, "kind": "message", "title": "a secret", "body": "of theirs" });
     let answer = http::post(address, "/v1/notifications", &body).await.unwrap();
     assert_eq!(answer.status, 202, "{}", answer.text());
+    made
 }
 
 fn named<'a>(spans: &'a [Span], name: &str) -> Vec<&'a Span> {
@@ -49,14 +53,14 @@ fn attribute<'a>(span: &'a Span, name: &str) -> &'a str {
 }
 
 #[tokio::test]
-async fn a_notification_is_one_trace_from_ingest_to_the_proofs_on_two_gateways() {
+async fn a_notification_is_one_trace_from_notify_to_the_proofs_on_two_gateways() {
     let (broker, collector) = (Broker::start().await.unwrap(), Collector::start().await);
     let start = |role: &'static str| at_once(setup(role, &broker.url(), &collector.url)).start();
     let (ingest, here, there, idle) =
         tokio::join!(start("ingest"), start("gateway"), start("gateway"), start("gateway"));
     let (ingest, here, there, _idle) = (ingest.unwrap(), here.unwrap(), there.unwrap(), idle.unwrap());
     let tabs = [open(&here, Front::Native, "one").await, open(&there, Front::V2, "two").await];
-    send(ingest.listen, "the-id").await;
+    let made = send(ingest.listen, "the-id").await;
     for tab in &tabs {
         tab.wait_shown(1).await.unwrap();
     }
@@ -73,17 +77,19 @@ async fn a_notification_is_one_trace_from_ingest_to_the_proofs_on_two_gateways()
         |spans: &[Span]| confirmed(spans) && !named(spans, "accept").is_empty() && named(spans, "write").len() == 2;
     let spans = collector.wait("the spans of one notification", is_whole).await;
 
-    let [root] = named(&spans, "accept")[..] else { panic!("{spans:#?}") };
+    let [root] = named(&spans, "notify")[..] else { panic!("{spans:#?}") };
     assert_eq!(root.parent, "", "{root:#?}");
     // Nothing else may have come, of whatever trace.
     for span in &spans {
         assert_eq!(span.trace, root.trace, "{span:#?}");
-        assert!(span.name == "accept" || span.parent == root.id, "{span:#?}");
+        assert!(span.name == "notify" || span.parent == root.id, "{span:#?}");
         assert_eq!(attribute(span, "bellwire.notification.id"), "the-id");
         assert_eq!(attribute(span, "bellwire.shard"), attribute(root, "bellwire.shard"));
         assert_eq!(span.service, "bellwire");
-        assert!(span.began <= span.ended && span.began >= root.began / 1_000_000 * 1_000_000, "{span:#?} {root:#?}");
+        assert!(span.began <= span.ended && span.began >= root.began, "{span:#?} {root:#?}");
     }
+    let [accepted] = named(&spans, "accept")[..] else { panic!("{spans:#?}") };
+    assert!(root.began == made * 1_000_000_000 && root.ended == accepted.began, "{root:#?} {accepted:#?}");
     let ids: BTreeSet<_> = spans.iter().map(|span| &span.id).collect();
     assert_eq!(ids.len(), spans.len(), "{spans:#?}");
     assert_eq!((named(&spans, "append").len(), named(&spans, "read").len()), (1, 2), "{spans:#?}");
@@ -115,7 +121,7 @@ async fn what_waits_is_sent_at_the_end_and_a_ratio_leaves_traces_out() {
     send(node.listen, "kept").await;
     assert!(node.stop().await.unwrap().success());
     let spans = collector.spans();
-    assert_eq!(spans.iter().map(|span| &*span.name).collect::<BTreeSet<_>>(), ["accept", "append"].into());
+    assert_eq!(spans.iter().map(|span| &*span.name).collect::<BTreeSet<_>>(), ["accept", "append", "notify"].into());
     assert!(spans.iter().all(|span| span.service == "alerts" && attribute(span, "bellwire.notification.id") == "kept"));
 }
 

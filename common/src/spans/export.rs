@@ -107,7 +107,7 @@ pub(super) fn record(traced: &Traced, span: &Span) {
 /// No user, host or text: traces are seen by others than notifications are.
 fn data(traced: &Traced, span: &Span, scope: InstrumentationScope) -> SpanData {
     let TraceIds { trace, root } = traced.ids;
-    let is_root = span.step == Step::Accept;
+    let is_root = span.step == Step::Notify;
     let (own, parent) = if is_root { (root, 0) } else { (fastrand::u64(1..), root) };
     let texts = [
         ("bellwire.notification.id", Some(traced.id.as_str().to_owned())),
@@ -139,6 +139,7 @@ fn data(traced: &Traced, span: &Span, scope: InstrumentationScope) -> SpanData {
 
 fn name(step: Step) -> &'static str {
     match step {
+        Step::Notify => "notify",
         Step::Accept => "accept",
         Step::Append => "append",
         Step::Read => "read",
@@ -149,6 +150,7 @@ fn name(step: Step) -> &'static str {
 
 fn kind(step: Step) -> SpanKind {
     match step {
+        Step::Notify => SpanKind::Client,
         Step::Accept => SpanKind::Server,
         Step::Append => SpanKind::Producer,
         Step::Read => SpanKind::Consumer,

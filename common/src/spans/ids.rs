@@ -13,7 +13,7 @@ const DOMAIN: &[u8] = b"bellwire trace 1";
 pub struct TraceIds {
     /// The trace.
     pub trace: u128,
-    /// The span of its acceptance.
+    /// Its first span.
     pub root: u64,
 }
 
